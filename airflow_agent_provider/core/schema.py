@@ -10,6 +10,7 @@ nothing is silently left unchecked.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -112,7 +113,7 @@ def _string(value: str, schema: dict[str, Any], where: str) -> list[str]:
 
 def _number(value: float, schema: dict[str, Any], where: str) -> list[str]:
     found = []
-    if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124  NaN differs from itself
+    if not math.isfinite(value):
         found.append(f"{where}: must be a finite number")
     if "minimum" in schema and value < schema["minimum"]:
         found.append(f"{where}: less than {schema['minimum']}")
