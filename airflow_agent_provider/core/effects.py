@@ -23,7 +23,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from airflow_agent_provider.core.messages import Message, ToolSpec
@@ -78,15 +78,17 @@ Effect: TypeAlias = CallModel | CallTool | Gather
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 
-def fingerprint(effect: Effect) -> str:
+def fingerprint(effect: CallModel | CallTool) -> str:
     """
     Give 32 hex digits that change when anything that was asked changes.
 
-    A ``Gather`` is known by its width; what its flows ask has its own entries.
+    A ``Gather`` has none: what its flows ask has entries of its own.
     """
-    if isinstance(effect, Gather):
-        content: Any = len(effect.flows)
-    else:
-        content = asdict(effect)
-    text = json.dumps([type(effect).__name__, content], sort_keys=True, ensure_ascii=False)
+    content = [type(effect).__name__, _fields(effect)]
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=_fields)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _fields(value: Any) -> list[Any]:
+    # dataclasses.asdict would copy a whole transcript for each fingerprint of it.
+    return [getattr(value, name) for name in value.__slots__]
