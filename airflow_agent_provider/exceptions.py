@@ -15,6 +15,8 @@ Every error this package raises, and whether a retry can help.
     │   ├── ModelRefused          the model itself declined to answer
     │   ├── InvalidReply          an answer that does not fit what was asked
     │   ├── LimitReached          steps, calls, tokens or time ran out
+    │   │   └── BudgetExceeded    the call could pass a shared cap
+    │   ├── PriceUnknown          a money cap, and a model without a price
     │   └── JournalMismatch       the flow changed since its journal was written
     ├── TransientError            a retry may help: Airflow's own retries apply
     │   ├── ModelUnavailable      connection refused, 5xx, time-out, broken body
@@ -76,6 +78,14 @@ class InvalidReply(PermanentError):
 
 class LimitReached(PermanentError):
     """Steps, calls, tokens or time ran out."""
+
+
+class BudgetExceeded(LimitReached):
+    """The call could pass a cap that is shared with others; nothing was spent on it."""
+
+
+class PriceUnknown(PermanentError):
+    """Money is capped, and nobody says what the model costs."""
 
 
 class JournalMismatch(PermanentError):

@@ -1,0 +1,146 @@
+"""
+The provider's manifest, which Airflow reads through the package's entry point.
+
+Discovery runs in every Airflow process, so this module imports nothing. Keys and
+types follow ``provider.yaml.schema.json`` and ``provider_info.schema.json`` of
+apache-airflow; a key that they do not know passes silently, which is why a test
+holds the manifest against both.
+"""
+
+from __future__ import annotations
+
+INTEGRATION = "Agent Provider"
+DOCUMENTATION = "https://airflow.apache.org/docs/apache-airflow-providers/"
+
+
+def get_provider_info() -> dict[str, object]:
+    """Give the manifest."""
+    return {
+        "package-name": "airflow-agent-provider",
+        "name": "Agent Provider",
+        "description": "Bare-metal agents and a data quality gate as Apache Airflow operators.",
+        "state": "ready",
+        "lifecycle": "incubation",
+        "source-date-epoch": 1795305600,
+        "versions": ["0.1.0"],
+        "integrations": [
+            {
+                "integration-name": INTEGRATION,
+                "external-doc-url": DOCUMENTATION,
+                "tags": ["ai", "llm", "software"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": INTEGRATION,
+                "python-modules": ["airflow_agent_provider.operators.quality"],
+            }
+        ],
+        "hooks": [{"integration-name": INTEGRATION, "python-modules": ["airflow_agent_provider.hooks.llm"]}],
+        "connection-types": [_llm_connection()],
+        "config": {"agent_provider": _settings()},
+    }
+
+
+def _llm_connection() -> dict[str, object]:
+    return {
+        "connection-type": "llm",
+        "hook-class-name": "airflow_agent_provider.hooks.llm.LLMHook",
+        "hook-name": "LLM",
+        "ui-field-behaviour": {
+            "hidden-fields": ["login", "schema", "port"],
+            "relabeling": {"host": "Base URL", "password": "API key"},
+            "placeholders": {
+                "host": "https://api.openai.com/v1 (leave empty for the provider's own)",
+                "password": "leave empty for a server without keys",
+                "extra": '{"headers": {"x-team": "data"}, "extra_body": {"reasoning_effort": "low"}}',
+            },
+        },
+        "conn-fields": {
+            "provider": {
+                "label": "Provider",
+                "description": (
+                    "openai: the OpenAI API. anthropic: the Anthropic API. vllm, ollama, llamacpp, litellm: "
+                    "servers of your own, on this machine unless the base URL says otherwise. "
+                    "openai_compatible, anthropic_compatible: any other server that speaks that protocol."
+                ),
+                "schema": {
+                    "type": "string",
+                    "default": "openai",
+                    "enum": [
+                        "openai",
+                        "anthropic",
+                        "vllm",
+                        "ollama",
+                        "llamacpp",
+                        "litellm",
+                        "openai_compatible",
+                        "anthropic_compatible",
+                    ],
+                },
+            },
+            "model": {
+                "label": "Model",
+                "description": "The model to ask, as the provider names it. Required.",
+                "schema": {"type": ["string", "null"]},
+            },
+            "max_tokens": {
+                "label": "Most tokens of an answer",
+                "description": "A cap on what a call may ask for. Empty: no cap but the call's own.",
+                "schema": {"type": ["integer", "null"], "minimum": 1},
+            },
+            "timeout_s": {
+                "label": "Deadline in seconds",
+                "description": "For one call in all, its retries included. Empty: 180.",
+                "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+            },
+            "connect_timeout_s": {
+                "label": "Connection time-out in seconds",
+                "description": "Empty: 10.",
+                "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+            },
+            "read_timeout_s": {
+                "label": "Silence in seconds",
+                "description": "How long the server may send nothing while the model thinks. Empty: 120.",
+                "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+            },
+            "max_retries": {
+                "label": "Retries",
+                "description": "Further tries within the deadline after a transient failure. Empty: 2.",
+                "schema": {"type": ["integer", "null"], "minimum": 0},
+            },
+            "allow_http": {
+                "label": "Allow plain http",
+                "description": "Send the key unencrypted to another machine, in a network that you trust.",
+                "schema": {"type": ["boolean", "null"], "default": False},
+            },
+        },
+    }
+
+
+def _settings() -> dict[str, object]:
+    return {
+        "description": "Settings of the agent provider.",
+        "options": {
+            "ledger_conn_id": {
+                "description": (
+                    "Connection of the Postgres database that keeps budgets and the history of batches. "
+                    "Empty: a SQLite file on this machine."
+                ),
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "ledger_db",
+                "default": "",
+            },
+            "ledger_path": {
+                "description": (
+                    "The SQLite file, used when ledger_conn_id is empty. "
+                    "Empty: agent_provider/ledger.sqlite in AIRFLOW_HOME."
+                ),
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "/opt/airflow/agent_provider/ledger.sqlite",
+                "default": "",
+            },
+        },
+    }

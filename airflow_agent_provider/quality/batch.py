@@ -33,11 +33,29 @@ class Batch(Protocol):
         """
         ...
 
+    def sample(self, every: int) -> str:
+        """
+        Give SQL text for a FROM clause that yields one row in ``every``, the same rows in each run.
+
+        Which rows these are depends on nothing but the data: no random number, no
+        order of threads.
+        """
+        ...
+
     def rows(self, sql: str, *, max_rows: int) -> list[dict[str, Any]]:
         """
         Run one read-only SELECT in the batch's dialect; at most ``max_rows`` rows leave the engine.
 
         :raises DataError: when the statement fails because of the data.
         :raises SourceUnavailable: when the engine did not answer.
+        """
+        ...
+
+    def write_quarantine(self, target: str, batch_key: str, sql: str) -> int:
+        """
+        Write the rows that ``sql`` selects to ``target``, replacing those of the same batch key.
+
+        :param target: a table of the same database, or a Parquet path for files.
+        :return: rows written.
         """
         ...

@@ -1,0 +1,103 @@
+"""
+What counts as personal or secret, and what finding it means.
+
+Before a text is sent to a model, values of the classes below are found in it and
+replaced by placeholders (:mod:`.redaction`), or the call is refused
+(:mod:`.policy`). Finding is done by shape, checksum and context words, never by a
+model: the same text always gives the same findings.
+
+==============  ================================================================
+class           found by
+==============  ================================================================
+secret          prefixes of known keys and tokens, private key blocks, passwords
+                in URLs and ``Authorization`` headers, hard-to-guess values after
+                a name such as ``password=``
+declared        exact values that the caller declared sensitive (a column)
+payment_card    issuer range, length and the Luhn checksum (ISO/IEC 7812-1)
+iban            country, length and the checksum modulo 97 (ISO 13616)
+national_id     format and checksum (python-stdnum); weak formats only beside a
+                context word; the list is in :mod:`.national_ids`
+email           RFC 5322 addresses as they occur in practice, also beyond ASCII
+phone           libphonenumber: international form always, national forms for the
+                chosen regions, anything beside a word such as "phone"
+ip_address      IPv4 and IPv6; not loopback, unspecified or broadcast addresses
+==============  ================================================================
+
+What detection cannot find
+--------------------------
+Say it to whoever relies on it: a clean scan is no proof that a text is anonymous.
+
+- names, postal addresses, dates of birth, employers, job titles;
+- health, religion or opinion told in free text;
+- ids without a checksum or a known format (customer numbers, passport numbers,
+  licence plates), unless their column is declared sensitive;
+- values in images, audio or documents, in compressed, encrypted or base64 text;
+- values broken over lines or over two messages, spelt out ("alice at example dot
+  org"), translated or paraphrased, and what can be inferred from several harmless
+  ones;
+- secrets that look like words (``password=swordfish``) or stand alone without a
+  known prefix; declared values shorter than three characters, or written
+  otherwise than declared (other capitals, another order).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+DataClass = Literal[
+    "secret", "declared", "payment_card", "iban", "national_id", "email", "phone", "ip_address"
+]
+#: The most harmful first: where findings overlap, the class that comes first names the whole.
+DATA_CLASSES: tuple[DataClass, ...] = get_args(DataClass)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    One value found in a text; says where it is, never what.
+
+    :param start: index of its first character.
+    :param end: index after its last character.
+    :param detector: what found it, such as ``national_id:us_ssn``.
+    :param contextual: found by the words around it: alone it would not be found.
+    """
+
+    start: int
+    end: int
+    data_class: DataClass
+    detector: str
+    contextual: bool = False
+
+
+def resolve(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """
+    Merge findings that overlap, so that nothing found by any detector is left uncovered.
+
+    The merged finding spans all of them and is named by the most harmful class, then
+    by the longest and the alphabetically first detector.
+
+    :return: disjoint findings, in order of their place.
+    """
+    merged: list[Finding] = []
+    for finding in sorted(findings, key=lambda one: (one.start, -one.end, one.detector)):
+        if merged and finding.start < merged[-1].end:
+            merged[-1] = _union(merged[-1], finding)
+        else:
+            merged.append(finding)
+    return tuple(merged)
+
+
+def _union(one: Finding, other: Finding) -> Finding:
+    first, _ = sorted(
+        (one, other),
+        key=lambda it: (DATA_CLASSES.index(it.data_class), it.start - it.end, it.detector),
+    )
+    return Finding(
+        min(one.start, other.start),
+        max(one.end, other.end),
+        first.data_class,
+        first.detector,
+        one.contextual or other.contextual,
+    )

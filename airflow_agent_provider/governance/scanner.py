@@ -1,0 +1,72 @@
+"""
+All detectors over one text.
+
+A scanner is immutable and holds no text that it has seen: one may serve every flow
+of a process. What costs most, asking libphonenumber and computing checksums,
+happens for candidates only; the candidates come from a few linear searches that
+the detectors share (:class:`.Reading`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from airflow_agent_provider.governance.contacts import emails, ip_addresses, phones
+from airflow_agent_provider.governance.credentials import credentials
+from airflow_agent_provider.governance.declared import DeclaredValues
+from airflow_agent_provider.governance.national_ids import national_ids
+from airflow_agent_provider.governance.payments import ibans, payment_cards
+from airflow_agent_provider.governance.personal_data import Finding
+from airflow_agent_provider.governance.reading import Reading, readings
+
+DEFAULT_REGIONS = ("US", "GB", "DE", "FR")
+
+
+class Scanner:
+    """
+    Finds personal data and secrets in texts.
+
+    :param regions: ISO 3166 codes of the countries whose national phone formats are
+        looked for; international ones always are.
+    :param declared: values to find wherever they occur, such as those of a sensitive column.
+    """
+
+    __slots__ = ("_declared", "regions")
+
+    def __init__(self, *, regions: Iterable[str] = DEFAULT_REGIONS, declared: Collection[str] = ()) -> None:
+        self.regions = tuple(regions)
+        self._declared = DeclaredValues(declared) if declared else None
+
+    def __repr__(self) -> str:
+        return f"Scanner(regions={self.regions})"
+
+    def find(self, text: str) -> tuple[Finding, ...]:
+        """
+        Find everything, in order of place; findings may overlap (:func:`.resolve`).
+
+        Linear in the length of the text.
+        """
+        found: set[Finding] = set()
+        for reading in readings(text):
+            for finding in self._read(reading):
+                start, end = reading.original(finding.start, finding.end)
+                found.add(
+                    Finding(start, end, finding.data_class, finding.detector, finding.contextual)
+                    if reading.starts is not None
+                    else finding
+                )
+        if "\\" in text:
+            # A quotation mark inside a quoted password is escaped: only the raw text shows where it ends.
+            found.update(credentials(Reading(text)))
+        return tuple(sorted(found, key=lambda one: (one.start, one.end, one.detector)))
+
+    def _read(self, reading: Reading) -> Iterable[Finding]:
+        yield from emails(reading)
+        yield from credentials(reading)
+        yield from ip_addresses(reading)
+        yield from ibans(reading)
+        yield from payment_cards(reading)
+        yield from national_ids(reading)
+        yield from phones(reading, self.regions)
+        if self._declared is not None:
+            yield from self._declared.findings(reading)

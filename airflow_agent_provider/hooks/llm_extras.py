@@ -1,0 +1,162 @@
+"""
+The extras of an ``llm`` connection: what may stand there and what each must be.
+
+Extras come as JSON with types from the form and the command line, and as text
+alone from a connection written as a URI, so that every reader takes both. A
+reader says what a value must be; it never repeats the value.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from airflow_agent_provider.exceptions import ConfigurationError
+
+PROVIDER_NAMES = (
+    "openai",
+    "anthropic",
+    "vllm",
+    "ollama",
+    "llamacpp",
+    "litellm",
+    "openai_compatible",
+    "anthropic_compatible",
+)
+RESERVED_BODY_FIELDS = frozenset({"messages", "model", "stream", "system", "tools"})
+RESERVED_HEADERS = frozenset({"content-length", "host", "transfer-encoding", "connection"})
+HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+
+
+class _Wrong(Exception):
+    """What is wrong with a field's value; the reader adds where."""
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    raise _Wrong("must be text")
+
+
+def _number(value: Any) -> float:
+    # Values of a connection written as a URI are all text.
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isfinite(number):
+        return number
+    raise _Wrong("must be a number")
+
+
+def _seconds(value: Any) -> float:
+    seconds = _number(value)
+    if seconds > 0:
+        return seconds
+    raise _Wrong("must be a number of seconds greater than 0")
+
+
+def _count(least: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        number = _number(value)
+        if number >= least and number == int(number):
+            return int(number)
+        raise _Wrong(f"must be a whole number, at least {least}")
+
+    return read
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
+        return value.strip().lower() == "true"
+    raise _Wrong("must be true or false")
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    if isinstance(value, dict):
+        return value
+    raise _Wrong("must be a JSON object")
+
+
+def _headers(value: Any) -> dict[str, str]:
+    headers = _object(value)
+    for name, content in headers.items():
+        if not HEADER_NAME.fullmatch(name) or name.lower() in RESERVED_HEADERS:
+            raise _Wrong("holds a header name that cannot be set")
+        if not isinstance(content, str) or not content.isascii() or not content.isprintable():
+            raise _Wrong(f"holds a value of {name!r} that is not printable ASCII text")
+    return {name.lower(): content for name, content in headers.items()}
+
+
+def _body(value: Any) -> dict[str, Any]:
+    fields = _object(value)
+    taken = sorted(RESERVED_BODY_FIELDS & set(fields))
+    if taken:
+        raise _Wrong(f"must not hold {taken[0]!r}, which each call sets")
+    return fields
+
+
+def _one_of(*names: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if _text(value) in names:
+            return _text(value)
+        raise _Wrong(f"must be one of {', '.join(names)}")
+
+    return read
+
+
+EXTRAS: dict[str, Callable[[Any], Any]] = {
+    "provider": _one_of(*PROVIDER_NAMES),
+    "model": _text,
+    "max_tokens": _count(1),
+    "timeout_s": _seconds,
+    "connect_timeout_s": _seconds,
+    "read_timeout_s": _seconds,
+    "max_retries": _count(0),
+    "max_connections": _count(1),
+    "max_body_bytes": _count(1024),
+    "headers": _headers,
+    "extra_body": _body,
+    "max_tokens_field": _one_of("max_tokens", "max_completion_tokens"),
+    "send_temperature": _flag,
+    "allow_http": _flag,
+    "trust_env": _flag,
+}
+
+
+def read_extras(extra: str | None, where: str) -> dict[str, Any]:
+    """
+    Check the extras, text or not, and give those that are set as values of their types.
+
+    :param where: how errors call the connection.
+    :raises ConfigurationError: names the extra that is unknown or wrong.
+    """
+    try:
+        given = _object(extra) if extra else {}
+    except _Wrong:
+        raise ConfigurationError(f"{where}: extra must be a JSON object") from None
+    unknown = sorted(set(given) - set(EXTRAS))
+    if unknown:
+        raise ConfigurationError(
+            f"{where}: unknown extra {unknown[0]!r}; known are {', '.join(sorted(EXTRAS))}"
+        )
+    extras = {}
+    for name, value in given.items():
+        # The form sends empty fields too.
+        if value in (None, ""):
+            continue
+        try:
+            extras[name] = EXTRAS[name](value)
+        except _Wrong as wrong:
+            raise ConfigurationError(f"{where}: extra {name!r} {wrong}") from None
+    return extras

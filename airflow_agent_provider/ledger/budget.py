@@ -1,0 +1,242 @@
+"""
+Money, requests and tokens, counted for all workers at once.
+
+::
+
+    reserve ──> (the call) ──> settle      what it cost replaces what was reserved
+                          └──> release     it surely cost nothing
+
+A reservation is made by one conditional statement per account, all accounts of a
+call in one transaction: it succeeds only while ``spent + reserved + this`` stays
+within the cap, so that no number of processes can pass it. A process that is
+killed between reserving and settling leaves its reservation; when that expires it
+becomes *spend* at its worst case, because the provider may well have billed the
+call. So a hard kill loses no spend, and holds nothing for ever.
+
+Requests are counted when they are reserved and taken back only by ``release``.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from airflow_agent_provider.core.messages import Usage
+from airflow_agent_provider.exceptions import BudgetExceeded
+from airflow_agent_provider.ledger.database import Database, Statements
+from airflow_agent_provider.routing.budget import Account
+from airflow_agent_provider.routing.price import MICROS
+
+SCHEMA = (
+    """
+    CREATE TABLE IF NOT EXISTS agent_budget (
+        account TEXT PRIMARY KEY,
+        spent_micros BIGINT NOT NULL,
+        reserved_micros BIGINT NOT NULL,
+        requests BIGINT NOT NULL,
+        spent_tokens BIGINT NOT NULL,
+        reserved_tokens BIGINT NOT NULL,
+        unpriced_requests BIGINT NOT NULL,
+        updated_at DOUBLE PRECISION NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS agent_reservation (
+        id TEXT NOT NULL,
+        account TEXT NOT NULL,
+        micros BIGINT NOT NULL,
+        tokens BIGINT NOT NULL,
+        expires_at DOUBLE PRECISION NOT NULL,
+        PRIMARY KEY (id, account)
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS agent_reservation_expiry ON agent_reservation (account, expires_at)",
+)
+_OPEN = """
+    INSERT INTO agent_budget VALUES (:account, 0, 0, 0, 0, 0, 0, :now) ON CONFLICT (account) DO NOTHING
+"""
+_EXPIRED = """
+    DELETE FROM agent_reservation WHERE account = :account AND expires_at < :now RETURNING micros, tokens
+"""
+_BOOK_EXPIRED = """
+    UPDATE agent_budget SET
+        spent_micros = spent_micros + :micros, reserved_micros = reserved_micros - :micros,
+        spent_tokens = spent_tokens + :tokens, reserved_tokens = reserved_tokens - :tokens
+    WHERE account = :account
+"""
+_RESERVE = """
+    UPDATE agent_budget SET
+        reserved_micros = reserved_micros + :micros, reserved_tokens = reserved_tokens + :tokens,
+        requests = requests + 1, unpriced_requests = unpriced_requests + :unpriced, updated_at = :now
+    WHERE account = :account
+        AND (:max_micros < 0 OR spent_micros + reserved_micros + :micros <= :max_micros)
+        AND (:max_tokens < 0 OR spent_tokens + reserved_tokens + :tokens <= :max_tokens)
+        AND (:max_requests < 0 OR requests + 1 <= :max_requests)
+    RETURNING requests
+"""
+_NOTE = """
+    INSERT INTO agent_reservation VALUES (:id, :account, :micros, :tokens, :expires_at)
+"""
+_TAKE = "DELETE FROM agent_reservation WHERE id = :id AND account = :account RETURNING micros, tokens"
+_SETTLE = """
+    UPDATE agent_budget SET
+        spent_micros = spent_micros + :spent_micros, reserved_micros = reserved_micros - :held_micros,
+        spent_tokens = spent_tokens + :spent_tokens, reserved_tokens = reserved_tokens - :held_tokens,
+        requests = requests - :returned, unpriced_requests = unpriced_requests - :unpriced, updated_at = :now
+    WHERE account = :account
+"""
+_BALANCE = "SELECT * FROM agent_budget WHERE account = :account"
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """
+    What a call may cost, held in every account that it draws on.
+
+    :param micros: micro-dollars held; None when the model has no price.
+    """
+
+    id: str
+    accounts: tuple[Account, ...]
+    micros: int | None
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """
+    What an account shows.
+
+    :param unpriced_requests: requests whose cost is unknown.
+    """
+
+    spent_usd: float
+    reserved_usd: float
+    requests: int
+    tokens: int
+    unpriced_requests: int
+
+
+class LedgerBudget:
+    """
+    The accounts in the ledger.
+
+    :param hold_s: seconds after which an unsettled reservation counts as spent; longer
+        than any call may take.
+    :param clock: wall-clock seconds, shared by machines.
+    """
+
+    def __init__(
+        self, database: Database, *, hold_s: float = 900.0, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._hold_s = hold_s
+        self._clock = clock
+
+    def prepare(self) -> None:
+        """Make the tables that are not there yet."""
+        self._database.prepare(SCHEMA)
+
+    def reserve(self, accounts: Sequence[Account], micros: int | None, tokens: int) -> Reservation:
+        """
+        Hold the worst case of a call in all accounts, or in none.
+
+        :param micros: micro-dollars at most; None when the model has no price.
+        :raises BudgetExceeded: names the account, the cap and what is left; nothing is held then.
+        """
+        held = Reservation(uuid.uuid4().hex, tuple(sorted(accounts, key=lambda one: one.key)), micros, tokens)
+        # Accounts in one order for everybody: no two transactions wait for each other.
+        with self._database.write() as statements:
+            for one in held.accounts:
+                self._hold(statements, one, held)
+        return held
+
+    def settle(self, held: Reservation, micros: int | None, usage: Usage) -> None:
+        """Put what a call did cost in the place of what was held."""
+        self._close(held, micros or 0, usage.total_tokens, returned=False)
+
+    def release(self, held: Reservation) -> None:
+        """Give back what was held for a call that surely cost nothing."""
+        self._close(held, 0, 0, returned=True)
+
+    def balance(self, key: str) -> Balance:
+        """Show an account; zeros when nothing was ever spent there."""
+        with self._database.read() as statements:
+            rows = statements.execute(_BALANCE, {"account": key})
+        row = rows[0] if rows else dict.fromkeys(_COLUMNS, 0)
+        return Balance(
+            row["spent_micros"] / MICROS,
+            row["reserved_micros"] / MICROS,
+            row["requests"],
+            row["spent_tokens"],
+            row["unpriced_requests"],
+        )
+
+    def _hold(self, statements: Statements, one: Account, held: Reservation) -> None:
+        now = self._clock()
+        micros = held.micros or 0
+        statements.execute(_OPEN, {"account": one.key, "now": now})
+        for lost in statements.execute(_EXPIRED, {"account": one.key, "now": now}):
+            statements.execute(_BOOK_EXPIRED, {"account": one.key, **lost})
+        caps = {
+            "max_micros": one.budget.micros,
+            "max_tokens": one.budget.tokens,
+            "max_requests": one.budget.requests,
+        }
+        values = {name: -1 if cap is None else cap for name, cap in caps.items()}
+        values |= {"micros": micros, "tokens": held.tokens, "unpriced": int(held.micros is None)}
+        if not statements.execute(_RESERVE, {"account": one.key, "now": now, **values}):
+            [row] = statements.execute(_BALANCE, {"account": one.key})
+            raise BudgetExceeded(_refusal(one, row, micros, held.tokens))
+        note = {"id": held.id, "account": one.key, "micros": micros, "tokens": held.tokens}
+        statements.execute(_NOTE, {**note, "expires_at": now + self._hold_s})
+
+    def _close(self, held: Reservation, micros: int, tokens: int, *, returned: bool) -> None:
+        with self._database.write() as statements:
+            for one in held.accounts:
+                found = statements.execute(_TAKE, {"id": held.id, "account": one.key})
+                # It expired and was booked at its worst case: correct the spend, nothing is held any more.
+                expired = not found
+                worst_micros, worst_tokens = held.micros or 0, held.tokens
+                statements.execute(
+                    _SETTLE,
+                    {
+                        "account": one.key,
+                        "now": self._clock(),
+                        "spent_micros": micros - (worst_micros if expired else 0),
+                        "spent_tokens": tokens - (worst_tokens if expired else 0),
+                        "held_micros": 0 if expired else worst_micros,
+                        "held_tokens": 0 if expired else worst_tokens,
+                        "returned": int(returned),
+                        "unpriced": int(returned and held.micros is None),
+                    },
+                )
+
+
+_COLUMNS = (
+    "spent_micros",
+    "reserved_micros",
+    "requests",
+    "spent_tokens",
+    "reserved_tokens",
+    "unpriced_requests",
+)
+
+
+def _refusal(one: Account, row: dict[str, int], micros: int, tokens: int) -> str:
+    budget = one.budget
+    if budget.requests is not None and row["requests"] >= budget.requests:
+        return f"budget {one.key}: all {budget.requests} requests are used"
+    used_tokens = row["spent_tokens"] + row["reserved_tokens"]
+    if budget.tokens is not None and used_tokens + tokens > budget.tokens:
+        return (
+            f"budget {one.key}: {budget.tokens - used_tokens} of {budget.tokens} tokens are left, "
+            f"the call may take {tokens}"
+        )
+    left = ((budget.micros or 0) - row["spent_micros"] - row["reserved_micros"]) / MICROS
+    return (
+        f"budget {one.key}: {left:.6f} of {budget.usd:.2f} USD are left, the call may cost {micros / MICROS:.6f}; "
+        "raise the budget, shorten the prompt or lower max_tokens"
+    )

@@ -1,0 +1,247 @@
+"""
+The database that outlives a task: history of batches, and whatever else workers share.
+
+Two databases behind one small face: a SQLite file, which needs nothing and serves
+every process of one machine, and PostgreSQL, which serves many machines. SQL is
+written once, with ``:name`` parameters, in the part that both speak (``ON CONFLICT
+DO UPDATE``, ``RETURNING``, ``IF NOT EXISTS``); a colon or percent sign stands in no
+literal.
+
+Every transaction opens a connection and closes it: nothing is held between two
+calls, so a forked worker, a thread or a task that sleeps for a day shares nothing by
+accident. Transactions are short and touch few rows; keep them so.
+
+SQLite runs in WAL mode (https://sqlite.org/wal.html): readers never wait for the one
+writer. A write transaction takes the write lock at its start (``BEGIN IMMEDIATE``);
+taking it half-way, after reading, fails at once when another process wrote in
+between, however long the busy timeout is. WAL needs a local disk: put the file on no
+network share, and use PostgreSQL where workers run on several machines.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from airflow_agent_provider.exceptions import ConfigurationError, SourceUnavailable
+
+Row = dict[str, Any]
+BUSY_S = 30.0
+"""Seconds that a SQLite transaction waits for the writer before it."""
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
+_UNUSABLE = frozenset({
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_AUTH,
+})
+# The lock under which tables are made: CREATE TABLE IF NOT EXISTS itself races in PostgreSQL.
+_SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(720451932)"
+_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
+
+
+class Statements:
+    """The statements of one open transaction."""
+
+    def __init__(self, cursor: Any, translate: Callable[[str], str]) -> None:
+        self._cursor = cursor
+        self._translate = translate
+
+    def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """
+        Run one statement.
+
+        :param sql: with ``:name`` parameters.
+        :return: its rows by column name; empty for a statement that returns none.
+        """
+        self._cursor.execute(self._translate(sql), dict(parameters or {}))
+        if self._cursor.description is None:
+            return []
+        names = [column[0] for column in self._cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in self._cursor.fetchall()]
+
+
+class Database(Protocol):
+    """
+    What a ledger needs of its database.
+
+    :ivar label: where it is, for people; no secrets.
+    """
+
+    dialect: Literal["sqlite", "postgres"]
+    label: str
+
+    def read(self) -> AbstractContextManager[Statements]:
+        """
+        Open a transaction that only reads.
+
+        :raises ConfigurationError: when the database cannot be used as it is set up.
+        :raises SourceUnavailable: when it did not answer.
+        """
+        ...
+
+    def write(self) -> AbstractContextManager[Statements]:
+        """
+        Open a transaction that is committed at the end, or rolled back when the block raises.
+
+        :raises ConfigurationError: when the database cannot be used as it is set up.
+        :raises SourceUnavailable: when it did not answer, or is locked for too long.
+        """
+        ...
+
+    def prepare(self, schema: Sequence[str]) -> None:
+        """
+        Make tables and indexes that are not there yet; safe from many processes at once.
+
+        :param schema: ``CREATE ... IF NOT EXISTS`` statements.
+        """
+        ...
+
+
+class Driver(Protocol):
+    """The part of a DB-API module that tells what went wrong (PEP 249), e.g. ``psycopg2``."""
+
+    @property
+    def OperationalError(self) -> type[Exception]: ...  # noqa: N802, the name is the DB-API's
+
+    @property
+    def ProgrammingError(self) -> type[Exception]: ...  # noqa: N802
+
+
+class SQLiteDatabase:
+    """
+    A ledger in one file.
+
+    :param path: the file; its folder is made when missing.
+    """
+
+    dialect: Literal["sqlite", "postgres"] = "sqlite"
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self.label = str(self.path)
+
+    @contextmanager
+    def read(self) -> Generator[Statements]:
+        with self._transaction("BEGIN") as statements:
+            yield statements
+
+    @contextmanager
+    def write(self) -> Generator[Statements]:
+        with self._transaction("BEGIN IMMEDIATE") as statements:
+            yield statements
+
+    def prepare(self, schema: Sequence[str]) -> None:
+        with self.write() as statements:
+            for statement in schema:
+                statements.execute(statement)
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Generator[Statements]:
+        try:
+            # Closing without a commit rolls back.
+            with closing(self._connect()) as connection:
+                connection.execute(begin)
+                yield Statements(connection.cursor(), str)
+                connection.commit()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"ledger {self.label}: its folder cannot be made ({error.strerror}); name a writable place"
+            ) from error
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+        try:
+            self._use_wal(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        # Two processes that switch a new file to WAL at once: the busy timeout does not cover this lock.
+        deadline = time.monotonic() + BUSY_S
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+    def _explained(self, error: sqlite3.Error) -> Exception:
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        if code in _UNUSABLE:
+            return ConfigurationError(f"ledger {self.label}: {error}; name a file that can be written")
+        if code in _BUSY:
+            return SourceUnavailable(f"ledger {self.label}: {error}")
+        return error
+
+
+class PostgresDatabase:
+    """
+    A ledger in PostgreSQL.
+
+    :param connect: opens a DB-API connection, e.g. ``PostgresHook(...).get_conn``;
+        it is closed after every transaction.
+    :param driver: the module that the connections are of, e.g. ``psycopg2``.
+    :param label: where it is, for people; no secrets.
+    """
+
+    dialect: Literal["sqlite", "postgres"] = "postgres"
+
+    def __init__(self, connect: Callable[[], Any], *, driver: Driver, label: str) -> None:
+        self._connect = connect
+        self._driver = driver
+        self.label = label
+
+    @contextmanager
+    def read(self) -> Generator[Statements]:
+        with self._transaction() as statements:
+            yield statements
+
+    @contextmanager
+    def write(self) -> Generator[Statements]:
+        with self._transaction() as statements:
+            yield statements
+
+    def prepare(self, schema: Sequence[str]) -> None:
+        try:
+            with self.write() as statements:
+                statements.execute(_SCHEMA_LOCK)
+                for statement in schema:
+                    statements.execute(statement)
+        except self._driver.ProgrammingError as error:
+            raise ConfigurationError(
+                f"ledger {self.label}: its tables cannot be made ({type(error).__name__}); "
+                "the user of the connection needs CREATE on the schema"
+            ) from error
+
+    @contextmanager
+    def _transaction(self) -> Generator[Statements]:
+        try:
+            with closing(self._connect()) as connection, closing(connection.cursor()) as cursor:
+                yield Statements(cursor, pyformat)
+                connection.commit()
+        except self._driver.OperationalError as error:
+            # The driver's text may name the user and the host.
+            raise SourceUnavailable(
+                f"ledger {self.label}: the server did not answer or refused ({type(error).__name__})"
+            ) from error
+
+
+def pyformat(sql: str) -> str:
+    """Rewrite ``:name`` parameters as ``%(name)s``; leaves ``::type`` casts alone."""
+    return _PARAMETER.sub(r"%(\1)s", sql)

@@ -1,0 +1,146 @@
+"""
+One SELECT for all that is asked of a batch.
+
+::
+
+    WITH batch AS NOT MATERIALIZED (SELECT * FROM <relation>),
+         sample AS MATERIALIZED (SELECT * FROM <part of relation>),   -- only if asked
+         groups_0 AS (SELECT x AS value, COUNT(*) AS n FROM sample ... GROUP BY 1),
+         top_0 AS (SELECT value, n FROM groups_0 ORDER BY n DESC, value LIMIT 5),
+         whole AS (SELECT COUNT(*) AS m0, MIN(x) AS m1, ... FROM batch),
+         part AS (SELECT <quantiles> AS m2 FROM sample)
+    SELECT m0, m1, m2, (SELECT <scalar>) AS m3 FROM whole, part
+
+Each measure is added once: the check and the metric that ask the same thing get
+the same alias. What runs over all rows is one aggregate, so one scan; exact
+uniqueness adds its own GROUP BY, and the heavy metrics read a sample that is
+materialized once. Postgres has room for 1,664 outputs, so a very wide batch takes
+more than one such statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlglot import exp
+
+from airflow_agent_provider.quality.batch import Batch
+from airflow_agent_provider.quality.expressions import BATCH
+
+Over = Literal["batch", "sample", "scalar"]
+
+MOST_OUTPUTS = 1_500
+SAMPLE = "sample"
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    alias: str
+    expression: exp.Expression
+    over: Over
+
+
+class Statement:
+    """
+    Collects measures and reads them in as few statements as fit, almost always one.
+
+    :param every: the sample holds one row in so many; 1 means all rows.
+    """
+
+    def __init__(self, batch: Batch, every: int = 1) -> None:
+        self._batch = batch
+        self._every = every
+        self._measures: dict[tuple[str, Over], _Measure] = {}
+        self._groups: dict[str, exp.Select] = {}
+
+    def add(self, expression: exp.Expression, over: Over = "batch") -> str:
+        """
+        Ask for an expression.
+
+        :param over: ``batch`` and ``sample`` are aggregates of all rows and of the
+            sample; ``scalar`` stands alone.
+        :return: the alias under which :meth:`read` gives its value.
+        """
+        if isinstance(expression, exp.Subquery):
+            over = "scalar"
+        key = (expression.sql(self._batch.dialect), over)
+        if key not in self._measures:
+            self._measures[key] = _Measure(f"m{len(self._measures)}", expression, over)
+        return self._measures[key].alias
+
+    def groups(self, column: exp.Column, order: Sequence[exp.Ordered], top: int) -> tuple[str, str]:
+        """
+        Name two tables of ``value`` and its count ``n`` in the sample: all of a column's values, and the top ones.
+
+        :param order: what makes a value one of the top ones.
+        """
+        place = len(self._groups) // 2
+        groups, most = f"groups_{place}", f"top_{place}"
+        self._groups[groups] = _grouped(column)
+        self._groups[most] = exp.select("value", "n").from_(groups).order_by(*order).limit(top)
+        return groups, most
+
+    def texts(self) -> list[str]:
+        """Give the SQL."""
+        measures = list(self._measures.values())
+        return [
+            self._select(measures[first : first + MOST_OUTPUTS]).sql(self._batch.dialect, comments=False)
+            for first in range(0, len(measures), MOST_OUTPUTS)
+        ]
+
+    def read(self, texts: list[str]) -> dict[str, Any]:
+        """
+        Run the SQL and give the values by alias.
+
+        :raises DataError: when the engine refuses it.
+        """
+        values: dict[str, Any] = {}
+        for text in texts:
+            values |= self._batch.rows(text, max_rows=1)[0]
+        return values
+
+    def _select(self, measures: list[_Measure]) -> exp.Select:
+        outputs = [
+            exp.alias_(one.expression, one.alias) if one.over == "scalar" else exp.column(one.alias)
+            for one in measures
+        ]
+        query = exp.select(*outputs).with_(
+            BATCH, as_=f"SELECT * FROM {self._batch.relation}", materialized=False, dialect=self._batch.dialect
+        )
+        part = [exp.alias_(one.expression, one.alias) for one in measures if one.over == "sample"]
+        groups = self._groups_read_by(measures)
+        read = {column.name: column for one in [*part, *groups.values()] for column in _batch_columns(one)}
+        if read:
+            query = query.with_(SAMPLE, as_=self._sample(list(read.values())), materialized=True)
+        for name, rows in groups.items():
+            query = query.with_(name, as_=rows)
+        whole = [exp.alias_(one.expression, one.alias) for one in measures if one.over == "batch"]
+        query = query.with_("whole", as_=exp.select(*whole or ["1"]).from_(BATCH)).from_("whole")
+        if part:
+            query = query.with_("part", as_=exp.select(*part).from_(SAMPLE)).join("part", join_type="cross")
+        return query
+
+    def _groups_read_by(self, measures: list[_Measure]) -> dict[str, exp.Select]:
+        used = {table.name for one in measures for table in one.expression.find_all(exp.Table)}
+        used |= {table.name for name in used & set(self._groups) for table in self._groups[name].find_all(exp.Table)}
+        return {name: rows for name, rows in self._groups.items() if name in used}
+
+    def _sample(self, columns: list[exp.Column]) -> exp.Select:
+        relation = BATCH if self._every == 1 else self._batch.sample(self._every)
+        return exp.select(*[one.copy() for one in columns]).from_(relation, dialect=self._batch.dialect)
+
+
+def _grouped(column: exp.Column) -> exp.Select:
+    return (
+        exp.select(exp.alias_(column.copy(), "value"), exp.alias_(exp.Count(this=exp.Star()), "n"))
+        .from_(SAMPLE)
+        .where(exp.Not(this=exp.Is(this=column.copy(), expression=exp.Null())))
+        .group_by("1")  # by place: the batch may have a column called value or n
+    )
+
+
+def _batch_columns(expression: exp.Expression) -> list[exp.Column]:
+    """List the batch's columns that are read; only they are quoted."""
+    return [one for one in expression.find_all(exp.Column) if one.this.quoted]

@@ -1,0 +1,146 @@
+"""
+What an HTTP status means for the caller, the same for every model API.
+
+==============================  ==================================================
+status                          error
+==============================  ==================================================
+200 to 299                      none
+300 to 399                      ``RequestRejected``: a key is never carried along
+408, 409, 425, 429, 500 to 599  ``ModelUnavailable``; ``RateLimited`` when it is
+                                429 or says how long to wait
+429 with ``insufficient_quota`` ``RequestRejected``: waiting brings no money
+anything else                   ``RequestRejected``
+==============================  ==================================================
+
+Waiting times: ``retry-after-ms``, then ``retry-after`` in seconds or as an HTTP
+date (RFC 9110, section 10.2.3), which is measured against the server's own
+``date`` header where there is one, so that two clocks need not agree.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from airflow_agent_provider.exceptions import (
+    AgentProviderError,
+    ModelUnavailable,
+    RateLimited,
+    RequestRejected,
+)
+from airflow_agent_provider.wire.wire import WireResponse
+
+SUCCESS = range(200, 300)
+REDIRECTION = range(300, 400)
+SERVER_ERROR = range(500, 600)
+TOO_MANY_REQUESTS = 429
+TRANSIENT = frozenset({408, 409, 425, TOO_MANY_REQUESTS})
+ADVICE = {
+    400: "the request or one of its parameters is not accepted by this model",
+    401: "the API key is missing or wrong: check the connection's password",
+    403: "the API key may not use this model: check the account, the project and the region",
+    404: "no such model or path: check the model's name and the base URL",
+    405: "the base URL is not that of a model API",
+    413: "the prompt is too large for this server",
+    422: "the request or one of its parameters is not accepted by this model",
+}
+MAX_MESSAGE_CHARS = 300
+MIN_SECRET_CHARS = 4
+# Servers echo keys half masked: "Incorrect API key provided: sk-ab****wxyz".
+MASK = "***"
+
+
+def require_success(response: WireResponse, secrets: tuple[str, ...] = ()) -> None:
+    """
+    Raise the error that the status stands for, if it stands for one.
+
+    :param secrets: texts that the message must not hold.
+    """
+    if response.status not in SUCCESS:
+        raise _error(response, secrets)
+
+
+def without_secrets(text: str, secrets: tuple[str, ...]) -> str:
+    """Strike secrets, whole or half masked, from a server's or a library's text; blanks become single."""
+    for secret in secrets:
+        # "x" and the like stand in for a key where none is needed, and would riddle the text.
+        if len(secret) >= MIN_SECRET_CHARS:
+            text = text.replace(secret, "[key]")
+    return " ".join("[key]" if MASK in word else word for word in text.split())
+
+
+def server_message(body: bytes, secrets: tuple[str, ...] = ()) -> str:
+    """Find the short text by which a server explains itself; empty when there is none."""
+    text = body[: 64 * 1024].decode("utf-8", "replace")
+    try:
+        text = _message(json.loads(text))
+    except (ValueError, RecursionError):
+        if text.lstrip().startswith("<"):
+            return ""  # a proxy's HTML page
+    text = without_secrets(text, secrets)
+    return text if len(text) <= MAX_MESSAGE_CHARS else f"{text[:MAX_MESSAGE_CHARS]}..."
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Give the seconds that the server asks to wait, or None when it does not say."""
+    milliseconds = _seconds(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    text = headers.get("retry-after")
+    seconds = _seconds(text)
+    if seconds is not None or text is None:
+        return seconds
+    until = _timestamp(text)
+    if until is None:
+        return None
+    now = _timestamp(headers.get("date", ""))
+    return max(0.0, until - (time.time() if now is None else now))
+
+
+def _error(response: WireResponse, secrets: tuple[str, ...]) -> AgentProviderError:
+    status = response.status
+    said = server_message(response.body, secrets)
+    told = f"; the server said: {said}" if said else ""
+    if status in REDIRECTION:
+        return RequestRejected(
+            f"HTTP {status}: the server redirects elsewhere, and a key is never sent after a redirect: "
+            "put the final address into the base URL"
+        )
+    if status == TOO_MANY_REQUESTS and b"insufficient_quota" in response.body:
+        return RequestRejected(f"HTTP {status}: the account's quota is used up{told}")
+    if status in TRANSIENT or status in SERVER_ERROR:
+        wait_s = retry_after_s(response.headers)
+        if status == TOO_MANY_REQUESTS or wait_s is not None:
+            asked = "" if wait_s is None else f", retry after {wait_s:g} s"
+            return RateLimited(f"HTTP {status}: asked to slow down{asked}{told}", retry_after_s=wait_s)
+        return ModelUnavailable(f"HTTP {status}: no answer this time{told}")
+    return RequestRejected(f"HTTP {status}: {ADVICE.get(status, 'the request was refused')}{told}")
+
+
+def _message(content: Any) -> str:
+    """Dig the text out: ``error.message``, ``message``, ``detail``, or FastAPI's ``detail[0].msg``."""
+    for key in ("error", "message", "detail", "msg"):
+        if isinstance(content, list):
+            content = content[0] if content else None
+        if isinstance(content, dict):
+            content = content.get(key, content)
+    return content if isinstance(content, str) else ""
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        seconds = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _timestamp(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None

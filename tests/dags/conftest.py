@@ -1,0 +1,54 @@
+"""The example DAGs run in real Airflow: a process and a home of their own, the demo's PostgreSQL."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "scripts/_demo"
+
+
+@dataclass
+class Airflow:
+    """An Airflow home with the example DAGs and the flights."""
+
+    settings: dict
+    landing: Path
+
+    def run(self, dag_id, *, days=(None,), conf=None):
+        """Run a DAG, once a day; give each run's task states and return values."""
+        job = {"dag_id": dag_id, "days": days, "conf": conf}
+        done = subprocess.run(
+            [sys.executable, Path(__file__).with_name("one_dag.py"), json.dumps(job)],
+            env=self.settings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory):
+    """A migrated Airflow home, a warehouse in PostgreSQL, and the landing directory."""
+    patch = pytest.MonkeyPatch()
+    patch.syspath_prepend(str(DEMO))
+    import airflow_home
+    import landing
+    import postgres
+
+    directory = tmp_path_factory.mktemp("flights")
+    landing.fill(directory / "landing")
+    with postgres.running(directory / "postgres", "warehouse", schema=DEMO / "warehouse.sql") as warehouse:
+        settings = airflow_home.environment(
+            directory / "airflow", dags=ROOT / "dags", landing=directory / "landing", warehouse=warehouse
+        )
+        settings["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{settings['PATH']}"
+        yield Airflow(settings, directory / "landing")
+    patch.undo()
