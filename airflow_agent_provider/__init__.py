@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from airflow_agent_provider.core.limits import Limits
     from airflow_agent_provider.hooks.llm import LLMHook
     from airflow_agent_provider.operators.quality import QualityAgentOperator
-    from airflow_agent_provider.quality.checks import (
+    from airflow_agent_provider.quality.checks.catalogue import (
         AcceptedValues,
         Between,
+        CustomQuery,
         CustomSql,
         Fresh,
         HasSchema,
@@ -38,6 +39,7 @@ _HOMES = {
         (
             "AcceptedValues",
             "Between",
+            "CustomQuery",
             "CustomSql",
             "Fresh",
             "HasSchema",
@@ -46,7 +48,7 @@ _HOMES = {
             "RowCount",
             "Unique",
         ),
-        "quality.checks",
+        "quality.checks.catalogue",
     ),
     "Files": "sources.files",
     "Query": "sources.sql",
@@ -56,6 +58,7 @@ _HOMES = {
 __all__ = [
     "AcceptedValues",
     "Between",
+    "CustomQuery",
     "CustomSql",
     "Files",
     "Fresh",

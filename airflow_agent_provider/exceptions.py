@@ -16,6 +16,7 @@ Every error this package raises, and whether a retry can help.
     │   ├── InvalidReply          an answer that does not fit what was asked
     │   ├── LimitReached          steps, calls, tokens or time ran out
     │   │   └── BudgetExceeded    the call could pass a shared cap
+    │   ├── PolicyRefused         the policy does not let this data go to that connection
     │   ├── PriceUnknown          a money cap, and a model without a price
     │   └── JournalMismatch       the flow changed since its journal was written
     ├── TransientError            a retry may help: Airflow's own retries apply
@@ -86,6 +87,18 @@ class BudgetExceeded(LimitReached):
 
 class PriceUnknown(PermanentError):
     """Money is capped, and nobody says what the model costs."""
+
+
+class PolicyRefused(PermanentError):
+    """
+    The policy does not let this data go to that connection.
+
+    :param record: the audit record of the refusal (``governance.audit.AuditRecord``).
+    """
+
+    def __init__(self, message: str, *, record: object = None) -> None:
+        super().__init__(message)
+        self.record = record
 
 
 class JournalMismatch(PermanentError):

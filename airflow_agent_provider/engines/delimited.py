@@ -143,4 +143,5 @@ def _fits(name: str, kind: str) -> str:
     column = identifier(name)
     return (
         f"bool_and(regexp_full_match({column}, {literal(TYPES[kind])}) AND TRY_CAST({column} AS {kind}) IS NOT NULL)"
+        f" FILTER ({column} IS NOT NULL)"
     )

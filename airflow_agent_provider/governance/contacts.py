@@ -32,9 +32,7 @@ from airflow_agent_provider.governance.personal_data import Finding
 from airflow_agent_provider.governance.reading import Reading, Run
 
 # From the @ in both directions and never further than an address can reach: linear on any input.
-DOMAIN = re.compile(
-    r"@(?:(?:\w(?:[\w-]{0,61}\w)?\.){1,8}[^\W\d_]{2,24}|\[[0-9A-Fa-f:.]{2,39}\])"
-)
+DOMAIN = re.compile(r"@(?:(?:\w(?:[\w-]{0,61}\w)?\.){1,8}[^\W\d_]{2,24}|\[[0-9A-Fa-f:.]{2,39}\])")
 URL_USER_BEFORE = re.compile(r"://[^\s/:@\"'<>]{0,128}:[^\s/\"'<>]{0,24}$")
 LOCAL_BACKWARDS = re.compile(r"[\w.+%'-]{1,64}")
 IPV4 = re.compile(r"[0-9](?<![\w.].)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?!\w|\.[0-9])")
@@ -49,12 +47,16 @@ PHONE_WORDS = frozenset(
     " fax telefax mobile mobil mobilnummer cellphone cellular cellulare celular móvil movil gsm sms handy handynummer"
     " whatsapp msisdn puhelin телефон".split()
 )
-PHONE_WORD = re.compile(rf"(?<![^\W\d_])(?:{'|'.join(sorted(PHONE_WORDS, key=len, reverse=True))})(?![^\W\d_])[\w -]{{0,12}}", re.IGNORECASE)
+PHONE_WORD = re.compile(
+    rf"(?<![^\W\d_])(?:{'|'.join(sorted(PHONE_WORDS, key=len, reverse=True))})(?![^\W\d_])", re.IGNORECASE
+)
 # Digits with a sign among them, or a number that starts with zero.
 NATIONAL_HINT = re.compile(r"[-.)]|(?<![0-9])0[0-9]")
 NORTH_AMERICA = {"US", "CA", "PR", "DO", "JM", "BS", "BB", "TT", "AG"}
 INTERNATIONAL = re.compile(r"\+(?<![0-9A-Za-z_+]\+) ?\(?[0-9](?:[ \-./()]{0,3}[0-9]){6,18}+(?![0-9])")
-DOUBLE_ZERO = re.compile(r"(?<![0-9A-Za-z_.\-/])00(?=[1-9])[0-9](?:[ \-./()]{0,3}[0-9]){7,13}+(?![0-9A-Za-z_])")
+DOUBLE_ZERO = re.compile(
+    r"(?<![0-9A-Za-z_.\-/])00(?=[1-9])[0-9](?:[ \-./()]{0,3}[0-9]){7,13}+(?![0-9A-Za-z_])"
+)
 NORTH_AMERICAN = re.compile(
     r"(?<![0-9A-Za-z_.\-/])(?:1[-. ])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[-.])[2-9][0-9]{2}[-. ][0-9]{4}"
     r"(?![0-9A-Za-z_]|[-./][0-9])"

@@ -113,7 +113,9 @@ def credentials(reading: Reading) -> Iterator[Finding]:
 def _prefixed(text: str) -> Iterator[Finding]:
     for prefix, (issuer, rest) in PREFIXES.items():
         if prefix in text:
-            for match in re.finditer(rf"{re.escape(prefix)}(?<![\w-]{'.' * len(prefix)}){rest}(?![0-9A-Za-z])", text):
+            for match in re.finditer(
+                rf"{re.escape(prefix)}(?<![\w-]{'.' * len(prefix)}){rest}(?![0-9A-Za-z])", text
+            ):
                 yield Finding(match.start(), match.end(), "secret", f"secret:{issuer}")
     if "hooks.slack.com" in text:
         for match in SLACK_WEBHOOK.finditer(text):

@@ -42,14 +42,13 @@ Say it to whoever relies on it: a clean scan is no proof that a text is anonymou
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 DataClass = Literal[
     "secret", "declared", "payment_card", "iban", "national_id", "email", "phone", "ip_address"
 ]
-#: The most harmful first: where findings overlap, the class that comes first names the whole.
+#: The most harmful first: where findings overlap, the class that comes first names what they cover together.
 DATA_CLASSES: tuple[DataClass, ...] = get_args(DataClass)
 
 
@@ -69,35 +68,3 @@ class Finding:
     data_class: DataClass
     detector: str
     contextual: bool = False
-
-
-def resolve(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """
-    Merge findings that overlap, so that nothing found by any detector is left uncovered.
-
-    The merged finding spans all of them and is named by the most harmful class, then
-    by the longest and the alphabetically first detector.
-
-    :return: disjoint findings, in order of their place.
-    """
-    merged: list[Finding] = []
-    for finding in sorted(findings, key=lambda one: (one.start, -one.end, one.detector)):
-        if merged and finding.start < merged[-1].end:
-            merged[-1] = _union(merged[-1], finding)
-        else:
-            merged.append(finding)
-    return tuple(merged)
-
-
-def _union(one: Finding, other: Finding) -> Finding:
-    first, _ = sorted(
-        (one, other),
-        key=lambda it: (DATA_CLASSES.index(it.data_class), it.start - it.end, it.detector),
-    )
-    return Finding(
-        min(one.start, other.start),
-        max(one.end, other.end),
-        first.data_class,
-        first.detector,
-        one.contextual or other.contextual,
-    )

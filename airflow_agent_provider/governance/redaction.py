@@ -23,27 +23,32 @@ wherever the redactor sees it, also in a tool's arguments, where no word tells.
 from __future__ import annotations
 
 import json
+import operator
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, TypeVar
 
 from airflow_agent_provider.core.effects import CallModel
 from airflow_agent_provider.core.messages import Message, ModelReply, ToolRequest, ToolSpec
-from airflow_agent_provider.governance.personal_data import DATA_CLASSES, DataClass, Finding, resolve
+from airflow_agent_provider.governance.personal_data import DATA_CLASSES, DataClass, Finding
 from airflow_agent_provider.governance.reading import meaning
 from airflow_agent_provider.governance.scanner import Scanner
 
+T = TypeVar("T")
 LITERAL = "LITERAL"
-NAMES = (*(name.upper() for name in get_args(DataClass)), LITERAL)
+NAMES = (*(data_class.upper() for data_class in DATA_CLASSES), LITERAL)
 # As we write them, and as a model may give them back: other capitals, spaces, escaped for HTML, JSON, a URL
 # or Markdown. What is taken for one in an answer is escaped in a text, so the two never mix.
+GAP = r"[\s\\_-]"
 PLACEHOLDER = re.compile(
-    rf"(?:<|&lt;|%3C|\\u003c)\s{{0,3}}(?P<name>{'|'.join(name.replace('_', r'[\s\\_-]{1,3}') for name in NAMES)})"
-    r"[\s\\_-]{1,3}(?P<number>[0-9]{1,6})\s{0,3}(?:>|&gt;|%3E|\\u003e)",
+    rf"(?:<|&lt;|%3C|\\u003c)\s{{0,3}}(?P<name>{'|'.join(NAMES).replace('_', f'{GAP}{{1,3}}')})"
+    rf"{GAP}{{1,3}}(?P<number>[0-9]{{1,6}})\s{{0,3}}(?:>|&gt;|%3E|\\u003e)",
     re.IGNORECASE,
 )
-OPENERS = ("<", "&lt;", "&LT;", "%3", "\\u003")
+OPENERS = ("<", "&lt;", "%3", "\\u003")
 MIN_CARRIED_CHARS = 6
 MAX_SCANNED_TEXTS = 4096
 # Whole numbers of at least so many digits may be a card, an id or a phone number.
@@ -75,6 +80,7 @@ class Redactor:
         self._scanned: dict[str, tuple[Finding, ...]] = {}
         self._placeholders: dict[tuple[str, str], str] = {}
         self._surfaces: dict[str, str] = {}
+        self._numbers: Counter[str] = Counter()
         self._carried: dict[str, str] = {}
 
     def branch(self, *, allowed: Collection[DataClass] | None = None) -> Redactor:
@@ -90,8 +96,7 @@ class Redactor:
     @property
     def counts(self) -> dict[DataClass, int]:
         """How many different values of each class were replaced; only classes with any."""
-        names = [name for name, _ in self._placeholders]
-        return {one: names.count(one.upper()) for one in DATA_CLASSES if one.upper() in names}
+        return {one: self._numbers[one.upper()] for one in DATA_CLASSES if self._numbers[one.upper()]}
 
     def __repr__(self) -> str:
         return f"Redactor({', '.join(f'{one}: {count}' for one, count in self.counts.items())})"
@@ -135,11 +140,7 @@ class Redactor:
         Values cut out of JSON lose their ``\uXXXX`` escapes; in an answer that is
         JSON they are escaped as JSON wants.
         """
-        text = reply.text
-        if _is_json(text):
-            text = self._restored(text, lambda surface: json.dumps(meaning(surface), ensure_ascii=False)[1:-1])
-        else:
-            text = self._restored(text, meaning)
+        text = self._restored(reply.text, _meaning_in_json if _is_json(reply.text) else meaning)
         requests = _each(reply.tool_requests, self._restored_request)
         if text == reply.text and requests is reply.tool_requests:
             return reply
@@ -186,19 +187,14 @@ class Redactor:
         return found
 
     def _learn(self, text: str) -> None:
-        """Number the values of a text, and remember those that would not be found without it."""
+        """Remember the values of a text that would not be found without its words."""
         for finding in self._unallowed(text):
-            surface = text[finding.start : finding.end]
-            name = finding.data_class.upper()
-            self._placeholder(name, surface)
-            if finding.contextual and len(surface) >= MIN_CARRIED_CHARS:
-                self._carried.setdefault(surface, name)
+            if finding.contextual and finding.end - finding.start >= MIN_CARRIED_CHARS:
+                for written in _writings(text[finding.start : finding.end]):
+                    self._carried.setdefault(written, finding.data_class.upper())
 
-    def _unallowed(self, text: str) -> tuple[Finding, ...]:
-        found = self._scan(text)
-        if not found:
-            return found
-        return resolve(finding for finding in found if finding.data_class not in self._allowed)
+    def _unallowed(self, text: str) -> Iterator[Finding]:
+        return (finding for finding in self._scan(text) if finding.data_class not in self._allowed)
 
     def _replaced(self, text: str) -> str:
         pieces = self._pieces(text)
@@ -214,7 +210,7 @@ class Redactor:
         found = [_Piece(one.start, one.end, one.data_class.upper()) for one in self._unallowed(text)]
         for value, name in self._carried.items():
             if value in text:
-                found += [_Piece(*match.span(), name) for match in _alone(value).finditer(text)]
+                found += [_Piece(start, start + len(value), name) for start in _occurrences(value, text)]
         if any(opener in text for opener in OPENERS):
             found += [_Piece(*match.span(), LITERAL) for match in PLACEHOLDER.finditer(text)]
         return _disjoint(found)
@@ -222,9 +218,9 @@ class Redactor:
     def _placeholder(self, name: str, surface: str) -> str:
         key = (name, surface)
         if key not in self._placeholders:
-            number = 1 + sum(other == name for other, _ in self._placeholders)
-            self._placeholders[key] = f"<{name}_{number}>"
-            self._surfaces[f"<{name}_{number}>"] = surface
+            self._numbers[name] += 1
+            self._placeholders[key] = f"<{name}_{self._numbers[name]}>"
+            self._surfaces[self._placeholders[key]] = surface
         return self._placeholders[key]
 
     def _restored(self, text: str, written: Callable[[str], str]) -> str:
@@ -232,8 +228,109 @@ class Redactor:
             return text
 
         def put_back(match: re.Match[str]) -> str:
-            name = re.sub(r"[\s\\_-]+", "_", match["name"]).upper()
+            name = re.sub(f"{GAP}+", "_", match["name"]).upper()
             surface = self._surfaces.get(f"<{name}_{int(match['number'])}>")
             return match[0] if surface is None else written(surface)
 
         return PLACEHOLDER.sub(put_back, text)
+
+
+def _texts(call: CallModel) -> Iterator[str]:
+    """Give every text of a call that is sent, arguments as JSON: a name in it tells what its value is."""
+    for message in call.messages:
+        yield message.content
+        for request in message.tool_requests:
+            yield request.raw
+            if request.arguments:
+                yield json.dumps(request.arguments, ensure_ascii=False, default=str)
+    for spec in call.tools:
+        yield spec.description
+        yield from _strings(spec.parameters)
+    if call.schema:
+        yield from _strings(call.schema)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)
+
+
+def _each(values: tuple[T, ...], changed: Callable[[T], T]) -> tuple[T, ...]:
+    """Change each value; the same tuple when none changed."""
+    new = tuple(map(changed, values))
+    return values if _same(new, values) else new
+
+
+def _mapped(value: Any, changed: Callable[[str], str], *, keys: bool) -> Any:
+    """
+    Change every string, and whole numbers that as text would change, inside a JSON value.
+
+    :param keys: change keys of objects too.
+    :return: the same object when nothing changed.
+    """
+    if isinstance(value, str):
+        return changed(value)
+    if isinstance(value, int) and abs(value) >= MIN_NUMBER:
+        written = str(value)
+        return value if changed(written) == written else changed(written)
+    if isinstance(value, dict):
+        changed_keys = [changed(key) for key in value] if keys else value
+        items = [_mapped(inner, changed, keys=keys) for inner in value.values()]
+        same = _same(changed_keys, value) and _same(items, value.values())
+        return value if same else dict(zip(changed_keys, items, strict=True))
+    if isinstance(value, (list, tuple)):
+        new = [_mapped(inner, changed, keys=keys) for inner in value]
+        return value if _same(new, value) else type(value)(new)
+    return value
+
+
+def _same(new: Iterable[Any], old: Iterable[Any]) -> bool:
+    return all(map(operator.is_, new, old))
+
+
+def _is_json(text: str) -> bool:
+    if text.lstrip()[:1] not in {"{", "["}:
+        return False
+    with suppress(ValueError, RecursionError):
+        json.loads(text)
+        return True
+    return False
+
+
+def _meaning_in_json(surface: str) -> str:
+    return json.dumps(meaning(surface), ensure_ascii=False)[1:-1]
+
+
+def _writings(surface: str) -> set[str]:
+    """Give a value as it was cut out of a text, and as it reads with one level of JSON more or less."""
+    written = {surface, json.dumps(surface, ensure_ascii=False)[1:-1]}
+    with suppress(ValueError):
+        written.add(json.loads(f'"{surface}"'))
+    return written
+
+
+def _occurrences(value: str, text: str) -> Iterator[int]:
+    """Give where a value starts in a text, where neither its first nor its last word goes on."""
+    start = text.find(value)
+    while start >= 0:
+        end = start + len(value)
+        joined_before = start > 0 and text[start - 1].isalnum() and value[0].isalnum()
+        joined_behind = end < len(text) and text[end].isalnum() and value[-1].isalnum()
+        if not (joined_before or joined_behind):
+            yield start
+        start = text.find(value, end)
+
+
+def _disjoint(pieces: list[_Piece]) -> list[_Piece]:
+    """Merge pieces that overlap; the most harmful class names the whole."""
+    merged: list[_Piece] = []
+    for piece in sorted(pieces, key=lambda one: (one.start, one.end)):
+        if merged and piece.start < merged[-1].end:
+            last = merged.pop()
+            name = min(last.name, piece.name, key=NAMES.index)
+            piece = _Piece(last.start, max(last.end, piece.end), name)
+        merged.append(piece)
+    return merged

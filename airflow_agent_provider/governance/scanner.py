@@ -10,6 +10,7 @@ the detectors share (:class:`.Reading`).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from airflow_agent_provider.governance.contacts import emails, ip_addresses, phones
 from airflow_agent_provider.governance.credentials import credentials
@@ -42,19 +43,15 @@ class Scanner:
 
     def find(self, text: str) -> tuple[Finding, ...]:
         """
-        Find everything, in order of place; findings may overlap (:func:`.resolve`).
+        Find everything, in order of place; findings may overlap.
 
         Linear in the length of the text.
         """
-        found: set[Finding] = set()
-        for reading in readings(text):
-            for finding in self._read(reading):
-                start, end = reading.original(finding.start, finding.end)
-                found.add(
-                    Finding(start, end, finding.data_class, finding.detector, finding.contextual)
-                    if reading.starts is not None
-                    else finding
-                )
+        found = {
+            finding if reading.source is None else _mapped(finding, reading)
+            for reading in readings(text)
+            for finding in self._read(reading)
+        }
         if "\\" in text:
             # A quotation mark inside a quoted password is escaped: only the raw text shows where it ends.
             found.update(credentials(Reading(text)))
@@ -70,3 +67,8 @@ class Scanner:
         yield from phones(reading, self.regions)
         if self._declared is not None:
             yield from self._declared.findings(reading)
+
+
+def _mapped(finding: Finding, reading: Reading) -> Finding:
+    start, end = reading.original(finding.start, finding.end)
+    return replace(finding, start=start, end=end)

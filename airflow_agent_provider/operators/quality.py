@@ -149,6 +149,8 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
         if mapped:
             self.log.info("mapped: the verdict is returned, no branch is skipped")
         elif self.on_pass or self.on_fail:
+            # Skipping leaves execute() by an exception, and Airflow then pushes no return value.
+            context["ti"].xcom_push(key="return_value", value=report.summary())
             self.do_branch(context, branches[report.passes])
         return report.summary()
 

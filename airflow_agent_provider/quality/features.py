@@ -7,16 +7,18 @@ in the unit that people read; scaling is the business of whoever compares
 a change of method. Features are shares rather than counts, for a batch twice as
 large is no dirtier. Of each column:
 
-================  ==============================================================
-``null_share``    nulls among the rows
-``distinct_share``  distinct values among the values (not of booleans: two is all)
-``top_share``     the most frequent value among the values
-``true_share``    of booleans
-``min max mean std p05 p50 p95``  of numbers
-``length_min length_max length_mean``  of texts, in characters
-``range_s``       of times: seconds from the earliest to the latest
-``lag_s``         of times: seconds from the latest to the batch's own time
-================  ==============================================================
+====================  ==============================================================
+``null_share``        nulls among the rows
+``distinct_share``    distinct values among the values (not of booleans: two is all)
+``top_share``         the most frequent value among the values
+``true_share``        of booleans
+``nan_share``         NaN and infinities among the rows
+``duplicate_share``   rows that share their key with another row, of a key
+``min max mean std``  of numbers; also ``p05 p50 p95``
+``length_min``        of texts, in characters; also ``length_max length_mean``
+``range_s``           of times: seconds from the earliest to the latest
+``lag_s``             of times: seconds from the latest to the batch's own time
+====================  ==============================================================
 
 and ``row_count`` of the batch. The choice follows the descriptive statistics of
 Redyuk, Kaoudi, Markl and Schelter, "Automating Data Quality Validation for Dynamic
@@ -34,7 +36,7 @@ from airflow_agent_provider.quality.results import ColumnProfile, Measurement, P
 
 ROW_COUNT = "row_count"
 NULL_SHARE = "null_share"
-SHARES = frozenset({NULL_SHARE, "distinct_share", "top_share", "true_share"})
+SHARES = frozenset({NULL_SHARE, "distinct_share", "top_share", "true_share", "nan_share", "duplicate_share"})
 NUMBERS = ("min", "max", "mean", "std", "p05", "p50", "p95")
 LENGTHS = ("length_min", "length_max", "length_mean")
 
@@ -71,6 +73,8 @@ def _column(
         yield "true_share", _number(metrics, "true_share")
     else:
         yield "distinct_share", _share(_number(metrics, "distinct_count"), values)
+    yield "nan_share", _share(_number(metrics, "nan_count"), row_count)
+    yield "duplicate_share", _number(metrics, "duplicate_share")
     yield "top_share", _share(_top_count(metrics), values)
     for metric in NUMBERS if kind == "number" else LENGTHS if kind == "text" else ():
         yield metric, _number(metrics, metric)

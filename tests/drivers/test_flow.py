@@ -10,7 +10,12 @@ from airflow_agent_provider.core.limits import Limits
 from airflow_agent_provider.core.messages import Message, ToolRequest, Usage
 from airflow_agent_provider.core.tool import tool
 from airflow_agent_provider.drivers.flow import Driver
-from airflow_agent_provider.exceptions import ConfigurationError, JournalMismatch, LimitReached, ModelUnavailable
+from airflow_agent_provider.exceptions import (
+    ConfigurationError,
+    JournalMismatch,
+    LimitReached,
+    ModelUnavailable,
+)
 from airflow_agent_provider.patterns.react import react
 from airflow_agent_provider.testing import ScriptedModel
 
