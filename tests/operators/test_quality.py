@@ -23,13 +23,15 @@ BAD = "id,amount\n1,10\n1,\n3,-30\n"
 CHECKS = [NotNull("amount"), Unique("id"), Between("amount", 0, 100)]
 SQL = "select id, count(*) as n from batch group by id having count(*) > 1"
 
+pytestmark = pytest.mark.usefixtures("ledger")
+
 
 class Step(BaseOperator):
     def execute(self, context):
         """Do nothing."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def ledger(tmp_path, monkeypatch):
     path = tmp_path / "ledger.sqlite"
     monkeypatch.setenv("AIRFLOW__AGENT_PROVIDER__LEDGER_PATH", str(path))
