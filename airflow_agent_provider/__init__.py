@@ -14,45 +14,37 @@ if TYPE_CHECKING:
     from airflow_agent_provider.core.limits import Limits
     from airflow_agent_provider.hooks.llm import LLMHook
     from airflow_agent_provider.operators.quality import QualityAgentOperator
-    from airflow_agent_provider.quality.checks.catalogue import (
-        AcceptedValues,
-        Between,
-        CustomQuery,
-        CustomSql,
-        Fresh,
-        HasSchema,
-        Matches,
-        NotNull,
-        RowCount,
-        Unique,
-    )
+    from airflow_agent_provider.quality.checks.completeness import NotNull
+    from airflow_agent_provider.quality.checks.consistency import CustomQuery, CustomSql
+    from airflow_agent_provider.quality.checks.schema import HasSchema
+    from airflow_agent_provider.quality.checks.timeliness import Fresh
+    from airflow_agent_provider.quality.checks.uniqueness import Unique
+    from airflow_agent_provider.quality.checks.validity import AcceptedValues, Between, Matches
+    from airflow_agent_provider.quality.checks.volume import RowCount
+    from airflow_agent_provider.quality.verdict import Policy
     from airflow_agent_provider.sources.files import Files
     from airflow_agent_provider.sources.sql import Query, Table
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Limits": "core.limits",
-    "LLMHook": "hooks.llm",
-    "QualityAgentOperator": "operators.quality",
-    **dict.fromkeys(
-        (
-            "AcceptedValues",
-            "Between",
-            "CustomQuery",
-            "CustomSql",
-            "Fresh",
-            "HasSchema",
-            "Matches",
-            "NotNull",
-            "RowCount",
-            "Unique",
-        ),
-        "quality.checks.catalogue",
-    ),
+    "AcceptedValues": "quality.checks.validity",
+    "Between": "quality.checks.validity",
+    "CustomQuery": "quality.checks.consistency",
+    "CustomSql": "quality.checks.consistency",
     "Files": "sources.files",
+    "Fresh": "quality.checks.timeliness",
+    "HasSchema": "quality.checks.schema",
+    "LLMHook": "hooks.llm",
+    "Limits": "core.limits",
+    "Matches": "quality.checks.validity",
+    "NotNull": "quality.checks.completeness",
+    "Policy": "quality.verdict",
+    "QualityAgentOperator": "operators.quality",
     "Query": "sources.sql",
+    "RowCount": "quality.checks.volume",
     "Table": "sources.sql",
+    "Unique": "quality.checks.uniqueness",
 }
 
 __all__ = [
@@ -67,6 +59,7 @@ __all__ = [
     "Limits",
     "Matches",
     "NotNull",
+    "Policy",
     "QualityAgentOperator",
     "Query",
     "RowCount",

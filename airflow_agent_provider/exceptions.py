@@ -18,10 +18,12 @@ Every error this package raises, and whether a retry can help.
     │   │   └── BudgetExceeded    the call could pass a shared cap
     │   ├── PolicyRefused         the policy does not let this data go to that connection
     │   ├── PriceUnknown          a money cap, and a model without a price
+    │   ├── EndpointDisabled      a person switched the connection off
     │   └── JournalMismatch       the flow changed since its journal was written
     ├── TransientError            a retry may help: Airflow's own retries apply
     │   ├── ModelUnavailable      connection refused, 5xx, time-out, broken body
-    │   │   └── RateLimited       429; says how long to wait when the server does
+    │   │   ├── RateLimited       429; says how long to wait when the server does
+    │   │   └── CircuitOpen       known to be down: not even tried
     │   └── SourceUnavailable     the database or object store did not answer
     └── ToolFailed                told to the model as data; never ends a flow
 
@@ -101,6 +103,10 @@ class PolicyRefused(PermanentError):
         self.record = record
 
 
+class EndpointDisabled(PermanentError):
+    """A person switched the connection off for everybody."""
+
+
 class JournalMismatch(PermanentError):
     """The flow asks for something else than its journal recorded."""
 
@@ -110,7 +116,16 @@ class TransientError(AgentProviderError):
 
 
 class ModelUnavailable(TransientError):
-    """The model's API did not give a usable answer this time."""
+    """
+    The model's API did not give a usable answer this time.
+
+    :param maybe_billed: whether the provider may have done the work all the same:
+        it may when the request was sent and no clear refusal came back.
+    """
+
+    def __init__(self, message: str, *, maybe_billed: bool = True) -> None:
+        super().__init__(message)
+        self.maybe_billed = maybe_billed
 
 
 class RateLimited(ModelUnavailable):
@@ -121,7 +136,19 @@ class RateLimited(ModelUnavailable):
     """
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message, maybe_billed=False)
+        self.retry_after_s = retry_after_s
+
+
+class CircuitOpen(ModelUnavailable):
+    """
+    The endpoint is known to be down, and was not asked.
+
+    :param retry_after_s: seconds until somebody may try again.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message, maybe_billed=False)
         self.retry_after_s = retry_after_s
 
 

@@ -52,7 +52,7 @@ def _llm_connection() -> dict[str, object]:
             "relabeling": {"host": "Base URL", "password": "API key"},
             "placeholders": {
                 "host": "https://api.openai.com/v1 (leave empty for the provider's own)",
-                "password": "leave empty for a server without keys",
+                "password": "leave empty for a server without keys, or for AWS credentials",
                 "extra": '{"headers": {"x-team": "data"}, "extra_body": {"reasoning_effort": "low"}}',
             },
         },
@@ -60,7 +60,9 @@ def _llm_connection() -> dict[str, object]:
             "provider": {
                 "label": "Provider",
                 "description": (
-                    "openai: the OpenAI API. anthropic: the Anthropic API. vllm, ollama, llamacpp, litellm: "
+                    "openai: the OpenAI API by chat completions, openai_responses: by its Responses API. "
+                    "anthropic: the Anthropic API. google: the Gemini API. azure_openai: deployments of an "
+                    "Azure OpenAI resource. bedrock: Amazon Bedrock. vllm, ollama, llamacpp, litellm: "
                     "servers of your own, on this machine unless the base URL says otherwise. "
                     "openai_compatible, anthropic_compatible: any other server that speaks that protocol."
                 ),
@@ -69,7 +71,11 @@ def _llm_connection() -> dict[str, object]:
                     "default": "openai",
                     "enum": [
                         "openai",
+                        "openai_responses",
                         "anthropic",
+                        "google",
+                        "azure_openai",
+                        "bedrock",
                         "vllm",
                         "ollama",
                         "llamacpp",
@@ -81,7 +87,7 @@ def _llm_connection() -> dict[str, object]:
             },
             "model": {
                 "label": "Model",
-                "description": "The model to ask, as the provider names it. Required.",
+                "description": "The model to ask, as the provider names it (Azure: the deployment). Required.",
                 "schema": {"type": ["string", "null"]},
             },
             "max_tokens": {
@@ -108,6 +114,28 @@ def _llm_connection() -> dict[str, object]:
                 "label": "Retries",
                 "description": "Further tries within the deadline after a transient failure. Empty: 2.",
                 "schema": {"type": ["integer", "null"], "minimum": 0},
+            },
+            "region": {
+                "label": "Region for policies",
+                "description": "Where the data goes, in the words of your policies, e.g. eu, us or local.",
+                "schema": {"type": ["string", "null"]},
+            },
+            "aws_conn_id": {
+                "label": "AWS connection",
+                "description": (
+                    "Bedrock without an API key: whose credentials sign the requests. Empty: aws_default."
+                ),
+                "schema": {"type": ["string", "null"]},
+            },
+            "region_name": {
+                "label": "AWS region",
+                "description": "Bedrock only, e.g. eu-central-1. Empty: that of the AWS connection.",
+                "schema": {"type": ["string", "null"]},
+            },
+            "api_version": {
+                "label": "Azure API version",
+                "description": "Azure's classic API only, e.g. 2024-10-21. Empty: its v1 API.",
+                "schema": {"type": ["string", "null"]},
             },
             "allow_http": {
                 "label": "Allow plain http",

@@ -68,9 +68,13 @@ class ScriptedModel:
         """Let every ``LLMHook`` of this process answer from the script, whatever its connection says."""
         from airflow_agent_provider.hooks.llm import LLMHook
 
-        original = LLMHook.get_model
+        async def aget_model(_hook: LLMHook) -> ScriptedModel:  # noqa: RUF029 - stands in for one that waits
+            return self
+
+        originals = LLMHook.get_model, LLMHook.aget_model
         LLMHook.get_model = lambda _hook: self  # type: ignore[method-assign, assignment, return-value]
+        LLMHook.aget_model = aget_model  # type: ignore[method-assign, assignment]
         try:
             yield self
         finally:
-            LLMHook.get_model = original  # type: ignore[method-assign]
+            LLMHook.get_model, LLMHook.aget_model = originals  # type: ignore[method-assign]

@@ -22,12 +22,15 @@ class ToolRequest:
 
     :param arguments: the parsed JSON object, or None when it was no JSON object;
         then ``raw`` holds what came instead.
+    :param signature: opaque text that the provider wants back with the request, as
+        Gemini does; empty for the others.
     """
 
     id: str
     name: str
     arguments: dict[str, Any] | None
     raw: str = ""
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class ModelReply:
 
     :param model: the model that answered, as the server named it.
     :param request_id: the provider's id of the call, for its support desk.
+    :param cost_micros: what it cost in micro-dollars; None when nobody knows.
     """
 
     text: str
@@ -102,6 +106,7 @@ class ModelReply:
     usage: Usage = field(default_factory=Usage)
     model: str = ""
     request_id: str = ""
+    cost_micros: int | None = None
 
 
 def to_json(value: ModelReply | Message | ToolSpec | ToolRequest) -> dict[str, Any]:
@@ -118,4 +123,5 @@ def reply_from_json(data: dict[str, Any]) -> ModelReply:
         usage=Usage(**data["usage"]),
         model=data["model"],
         request_id=data["request_id"],
+        cost_micros=data["cost_micros"],
     )

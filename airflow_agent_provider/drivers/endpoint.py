@@ -5,8 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 SECRET_HEADER = re.compile(r"auth|cookie|key|password|secret|token", re.IGNORECASE)
+
+
+class Signer(Protocol):
+    """Proves of each request who sends it, where a key in a header is not enough."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets used so far that a server may echo."""
+        ...
+
+    def sign(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
+        """
+        Give the headers that prove it; they replace those of the same names.
+
+        Called before each try, on a thread: it may take its time to fetch credentials.
+
+        :raises ConfigurationError: when there are no credentials.
+        :raises ModelUnavailable: when they cannot be had this time.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +51,8 @@ class Endpoint:
     :param max_body_bytes: the answer's size at most, unpacked.
     :param max_connections: calls in flight at once per event loop.
     :param trust_env: go through the proxy that ``HTTPS_PROXY`` and its kind name.
+    :param region: where data goes that is sent there, as policies call it: ``eu``, ``us``, ``local``.
+    :param signer: signs each request; None where the key says it all.
     """
 
     name: str
@@ -46,9 +69,12 @@ class Endpoint:
     max_body_bytes: int = 16 * 1024 * 1024
     max_connections: int = 256
     trust_env: bool = False
+    region: str = ""
+    signer: Signer | None = field(default=None, repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The texts that must not be shown: the key and what headers of telling names hold."""
+        """The texts that must not be shown: key, signing credentials, what headers of telling names hold."""
         from_headers = (value for name, value in self.headers.items() if SECRET_HEADER.search(name))
-        return tuple(secret for secret in (self.key, *from_headers) if secret)
+        signing = self.signer.secrets if self.signer else ()
+        return tuple(secret for secret in (self.key, *from_headers, *signing) if secret)

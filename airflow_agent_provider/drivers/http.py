@@ -23,20 +23,23 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
+from airflow_agent_provider.core.control import Control
 from airflow_agent_provider.core.effects import CallModel
 from airflow_agent_provider.core.messages import ModelReply
 from airflow_agent_provider.drivers.endpoint import Endpoint
 from airflow_agent_provider.drivers.http_lanes import Lanes, open_transport
 from airflow_agent_provider.exceptions import (
     AgentProviderError,
+    CircuitOpen,
     ConfigurationError,
     ModelUnavailable,
     RateLimited,
@@ -67,6 +70,7 @@ class HttpModel:
     :ivar endpoint: where it asks; ``endpoint.model`` is the model's name.
     :ivar wire: how it asks.
     :param open_transport: makes the httpx transport of each connection.
+    :param control: admits each try and learns how it ended; None: nothing stands in between.
     """
 
     def __init__(
@@ -75,9 +79,11 @@ class HttpModel:
         endpoint: Endpoint,
         *,
         open_transport: Callable[[Endpoint], httpx.AsyncBaseTransport] = open_transport,
+        control: Control | None = None,
     ) -> None:
         self.wire = wire
         self.endpoint = endpoint
+        self.control = control
         self._lanes = Lanes(lambda: open_transport(endpoint), endpoint.max_connections)
         self._urls: dict[str, httpx.URL] = {}
         self._timeouts = {
@@ -113,56 +119,71 @@ class HttpModel:
             call = dataclasses.replace(call, max_tokens=endpoint.max_tokens)
         try:
             request = self.wire.encode(call, model=endpoint.model, key=endpoint.key)
-            return await self._exchange(
-                request, lambda response: self.wire.decode(response, call, secrets=endpoint.secrets)
-            )
+
+            async def ask() -> ModelReply:
+                return self.wire.decode(await self._send(request), call, secrets=endpoint.secrets)
+
+            if self.control is None:
+                return await self._exchange(ask)
+            return await self._exchange(functools.partial(_controlled, self.control, call, ask))
         except AgentProviderError as error:
             self._sign(error)
             raise
 
     async def models(self) -> tuple[str, ...]:
         """
-        Give the ids of the models that the server says it has.
+        Give the ids of the models that the server says it has; none where the API has no list.
 
         :raises AgentProviderError: as :meth:`answer`.
         """
         try:
             request = self.wire.list_models(key=self.endpoint.key)
-            return await self._exchange(
-                request, lambda response: model_ids(response, secrets=self.endpoint.secrets)
-            )
+            if request is None:
+                return ()
+
+            async def ask() -> tuple[str, ...]:
+                return model_ids(await self._send(request), secrets=self.endpoint.secrets)
+
+            return await self._exchange(ask)
         except AgentProviderError as error:
             self._sign(error)
             raise
 
-    async def _exchange(self, request: WireRequest, decode: Callable[[WireResponse], T]) -> T:
+    async def _exchange(self, ask: Callable[[], Awaitable[T]]) -> T:
         timeout_s = self.endpoint.timeout_s
         # A queue of our own making is not the server's fault: it waits outside the deadline.
         async with self._lanes.room():
             try:
                 async with asyncio.timeout(timeout_s) as deadline:
-                    return await self._try(request, decode, deadline)
+                    return await self._try(ask, deadline)
             except TimeoutError:
                 pass
         raise ModelUnavailable(f"no whole answer within {timeout_s:g} s, the total deadline of a call")
 
-    async def _try(
-        self, request: WireRequest, decode: Callable[[WireResponse], T], deadline: asyncio.Timeout
-    ) -> T:
+    async def _try(self, ask: Callable[[], Awaitable[T]], deadline: asyncio.Timeout) -> T:
         endpoint = self.endpoint
         for attempt in range(endpoint.max_retries):
             try:
-                return decode(await self._send(request))
+                return await ask()
+            except CircuitOpen:
+                raise  # others have tried already: asking again is what the breaker spares us
             except TransientError as error:
                 wait_s = self._wait_s(error, attempt)
                 if _seconds_left(deadline) <= wait_s:
                     raise
                 log.warning("%s: %s; try %d follows in %.1f s", endpoint.name, error, attempt + 2, wait_s)
             await asyncio.sleep(wait_s)
-        return decode(await self._send(request))
+        return await ask()
 
     async def _send(self, request: WireRequest) -> WireResponse:
         outgoing = self._request(request)
+        signer = self.endpoint.signer
+        if signer is not None:
+            # On a thread: its credentials may have to be fetched anew.
+            signature = await asyncio.to_thread(
+                signer.sign, outgoing.method, str(outgoing.url), outgoing.headers, request.body
+            )
+            outgoing.headers.update(signature)
         try:
             response, body = await self._lanes.send(outgoing, self.endpoint.max_body_bytes)
         except (httpx.HTTPError, OSError) as error:
@@ -199,12 +220,14 @@ class HttpModel:
             case httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
                 return ConfigurationError("the base URL, the key or a header cannot be sent: correct it")
             case httpx.ConnectTimeout():
-                return ModelUnavailable(f"no connection to {host} within {endpoint.connect_timeout_s:g} s")
+                return ModelUnavailable(
+                    f"no connection to {host} within {endpoint.connect_timeout_s:g} s", maybe_billed=False
+                )
             case httpx.ReadTimeout():
                 return ModelUnavailable(f"{host} was silent for {endpoint.read_timeout_s:g} s")
             case httpx.ConnectError() | httpx.ProxyError():
                 reason = without_secrets(str(error), endpoint.secrets)[:200]
-                return ModelUnavailable(f"cannot connect to {host}: {reason}")
+                return ModelUnavailable(f"cannot connect to {host}: {reason}", maybe_billed=False)
         # Protocol errors quote what came over the line: name the kind only.
         return ModelUnavailable(f"the connection to {host} broke ({type(error).__name__})")
 
@@ -217,6 +240,18 @@ class HttpModel:
     def _sign(self, error: AgentProviderError) -> None:
         """Open an error's message with the endpoint's name: wires do not know whom they speak for."""
         error.args = (f"{self.endpoint.name}: {error}",)
+
+
+async def _controlled(
+    control: Control, call: CallModel, ask: Callable[[], Awaitable[ModelReply]]
+) -> ModelReply:
+    ticket = await control.admit(call)
+    try:
+        reply = await ask()
+    except BaseException as error:
+        await control.failed(ticket, error)
+        raise
+    return await control.answered(ticket, reply)
 
 
 def _seconds_left(deadline: asyncio.Timeout) -> float:

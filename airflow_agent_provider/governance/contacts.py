@@ -13,8 +13,8 @@ written                             taken for a phone number
 ``00`` and 9 digits or more         when valid for its country
 within 24 characters of a word      always, from 7 digits on
 such as "phone", "tel", "móvil"
-elsewhere in a text with such a     when valid in one of the regions
-word
+elsewhere in a text with such a     when valid in one of the regions, or 9 to 13
+word                                digits in two to six groups and no date
 ``(212) 555-0123``, ``212-555-``    when valid and one of the regions is in the
 ``0123`` without any such word      North American plan
 ``030 1234567``, ``06 12 34 ...``   when separated, no date and valid in one of
@@ -43,15 +43,18 @@ VERSION_BEFORE = re.compile(
 )
 
 PHONE_WORDS = frozenset(
-    "phone phones telephone telefon telefono teléfono telefone téléphone telefoon telefonnummer telefonnummern fon tel"
-    " fax telefax mobile mobil mobilnummer cellphone cellular cellulare celular móvil movil gsm sms handy handynummer"
-    " whatsapp msisdn puhelin телефон".split()
+    "phone phones telephone telefon telefono teléfono telefone téléphone telefoon telefonnummer fon tel fax"
+    " telefax mobile mobil mobilnummer cellphone cellular cellulare celular móvil movil gsm sms handy"
+    " handynummer whatsapp msisdn puhelin телефон".split()
 )
 PHONE_WORD = re.compile(
     rf"(?<![^\W\d_])(?:{'|'.join(sorted(PHONE_WORDS, key=len, reverse=True))})(?![^\W\d_])", re.IGNORECASE
 )
 # Digits with a sign among them, or a number that starts with zero.
 NATIONAL_HINT = re.compile(r"[-.)]|(?<![0-9])0[0-9]")
+MIN_UNNAMED_DIGITS = 9
+MAX_GROUPED_DIGITS = 13
+GROUPED = re.compile(r"[0-9]{2,5}(?:[ \-./()]{1,2}[0-9]{2,8}){1,5}")
 NORTH_AMERICA = {"US", "CA", "PR", "DO", "JM", "BS", "BB", "TT", "AG"}
 INTERNATIONAL = re.compile(r"\+(?<![0-9A-Za-z_+]\+) ?\(?[0-9](?:[ \-./()]{0,3}[0-9]){6,18}+(?![0-9])")
 DOUBLE_ZERO = re.compile(
@@ -64,7 +67,9 @@ NORTH_AMERICAN = re.compile(
 TRUNK = re.compile(
     r"(?<![0-9A-Za-z_.\-/])\(?0[1-9][0-9]{0,4}\)?(?:[ \-./()]{1,3}[0-9]{2,8}){1,5}+(?![0-9A-Za-z_])"
 )
-DATE = re.compile(r"[0-9]{1,2}([./-])[0-9]{1,2}\1(?:[0-9]{4}|[0-9]{2})(?![0-9])")
+DATE = re.compile(
+    r"[0-9]{1,2}([./-])[0-9]{1,2}\1(?:[0-9]{4}|[0-9]{2})(?![0-9])|(?:19|20)[0-9]{2}[./-][0-9]{2}[./-][0-9]{2}"
+)
 NUMBER = re.compile(r"[^0-9\n,;{}]{0,24}?(\(?[0-9](?:[ \-./()]{0,3}[0-9]){6,14}+)(?![0-9])")
 
 
@@ -86,7 +91,7 @@ def emails(reading: Reading) -> Iterator[Finding]:
 def ip_addresses(reading: Reading) -> Iterator[Finding]:
     """Find IPv4 and IPv6 addresses that belong to someone; version numbers with four parts are none."""
     text = reading.plain
-    if text.count(".") >= 3:
+    if "." in text:
         for match in IPV4.finditer(text):
             before = reading.lower[max(0, match.start() - 12) : match.start()]
             if _is_address(match[0]) and not VERSION_BEFORE.search(before):
@@ -134,7 +139,7 @@ def _national(text: str, run: Run, regions: Sequence[str], *, beside_word: bool)
     window = (max(0, run.start - 2), run.end + 2)
     if beside_word:
         yield from _matched(text, run, regions)
-    elif run.digits < 9 or not NATIONAL_HINT.search(text, *window):
+    elif run.digits < MIN_UNNAMED_DIGITS or not NATIONAL_HINT.search(text, *window):
         return
     for match in DOUBLE_ZERO.finditer(text, *window):
         if _valid(f"+{match[0][2:]}", None):
@@ -151,8 +156,15 @@ def _national(text: str, run: Run, regions: Sequence[str], *, beside_word: bool)
 def _matched(text: str, run: Run, regions: Sequence[str]) -> Iterator[Finding]:
     import phonenumbers
 
+    written = text[run.start : run.end]
+    if (
+        GROUPED.fullmatch(written)
+        and MIN_UNNAMED_DIGITS <= run.digits <= MAX_GROUPED_DIGITS
+        and not DATE.search(written)
+    ):
+        yield Finding(run.start, run.end, "phone", "phone:grouped", contextual=True)
     for region in regions:
-        for match in phonenumbers.PhoneNumberMatcher(text[run.start : run.end], region):
+        for match in phonenumbers.PhoneNumberMatcher(written, region):
             start, end = run.start + match.start, run.start + match.end
             yield Finding(start, end, "phone", f"phone:{region}", contextual=True)
 

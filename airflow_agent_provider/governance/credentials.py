@@ -85,10 +85,11 @@ HARMLESS_SUFFIX = re.compile(
     r"(?:^|[_-])(?:name|id|type|count|url|uri|file|path|field|column|ref|arn|version|limit|budget|length|size|policy|expir\w*"
     r"|in|out|used|usage|rotation|manager|words?|min|max|error)s?$"
 )
+# Words and references that stand where a secret would.
 NOT_A_VALUE = re.compile(
     r"(?:none|null|nil|true|false|string|str|text|varchar\w*|required|optional|changeme|example|redacted|hidden|empty"
-    r"|undefined|unknown|missing|default|password|secret|token|[x*.#•-]+|[$%{<@/~].*|\.{1,2}/.*|https?:.*|os\.environ.*"
-    r"|env[.:].*|self\..*|settings\..*|config\..*)",
+    r"|undefined|unknown|missing|default|password|secret|token|[x*.#•-]+|<.*>|\{.*\}|\$[({].*|\$[A-Z_]+|%\(.*|%s"
+    r"|\.{0,2}/(?:[a-z._-]+/)*[a-z._-]+|https?:.*|os\.environ.*|env[.:].*|self\..*|settings\..*|config\..*)",
     re.IGNORECASE | re.DOTALL,
 )
 MIN_ENTROPY_BITS = 3.0
@@ -156,15 +157,15 @@ def _assigned(text: str, at: int, *, strict: bool) -> Iterator[Finding]:
 
 
 def _hard_to_guess(value: str, *, strict: bool, quoted: bool) -> bool:
+    value = value.rstrip(".:?")
     if NOT_A_VALUE.fullmatch(value) or any(character.isspace() for character in value):
         return False
-    letters = any(character.isalpha() for character in value)
-    others = any(not character.isalpha() for character in value)
     if strict:
-        return quoted or others
-    if len(value) < MIN_WEAK_CHARS or not letters or not any(character.isdigit() for character in value):
-        return False
-    return _entropy_bits(value) >= MIN_ENTROPY_BITS
+        # Bare words behind a password's name are mostly names of variables.
+        return quoted or any(not (character.isalpha() or character in "-_./:") for character in value)
+    letters = any(character.isalpha() for character in value)
+    digits = any(character.isdigit() for character in value)
+    return len(value) >= MIN_WEAK_CHARS and letters and digits and _entropy_bits(value) >= MIN_ENTROPY_BITS
 
 
 def _entropy_bits(value: str) -> float:

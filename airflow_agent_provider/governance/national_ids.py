@@ -31,7 +31,8 @@ class NationalId:
     :param module: python-stdnum's module that checks it; empty when the shape is all there is.
     :param distinct: regular expression of the form that tells by itself; empty for none.
     :param bare: regular expression of the form that counts beside one of the words.
-    :param words: words that go with the number, in small letters.
+    :param words: words that go with the number, in small letters; a space stands for a dash,
+        an underscore or nothing too.
     """
 
     name: str
@@ -49,18 +50,19 @@ NINE = r"[0-9]{3}[ .-]?[0-9]{3}[ .-]?[0-9]{3}"
 TEN = r"[0-9]{3}[ .-]?[0-9]{3}[ .-]?[0-9]{4}|[0-9]{6}[ ./+-]?[0-9]{4}|[0-9]{4}[ -]?[0-9]{6}"
 ELEVEN = r"[0-9]{2}[ .-]?[0-9]{3}[ .-]?[0-9]{3}[ .-]?[0-9]{3}|[0-9]{6}[ .-]?[0-9]{5}|[0-9]{11}"
 CODICE = r"[A-Z]{3} ?[A-Z]{3} ?[0-9L-NP-V]{2}[A-EHLMPR-T][0-9L-NP-V]{2} ?[A-Z][0-9L-NP-V]{3} ?[A-Z]"
-NINO = r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-TW-Z][A-CEGHJ-NP-TW-Z][ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[A-D]"
+NINO = r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-TW-Z][A-CEGHJ-NP-TW-Z](?:[ -]?[0-9]{2}){3}[ -]?[A-D]"
 NIR = r"[12378] ?[0-9]{2} ?(?:0[1-9]|1[0-2]|[2-9][0-9]) ?[0-9][0-9AB] ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}"
 NIE = r"[XYZ][ -]?[0-9]{7}[ -]?[A-Z]"
 NO_DATE = r"(?!(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])[0-3][0-9])"
 
 NATIONAL_IDS = (
-    _row("at_vnr", "at.vnr", "", TEN, "svnr|sv-nummer|sozialversicherungsnummer|versicherungsnummer"),
+    _row("at_vnr", "at.vnr", "", TEN, "svnr|sv nummer|sozialversicherungsnummer|versicherungsnummer"),
     _row("au_tfn", "au.tfn", "", NINE, "tfn|tax file"),
     _row(
         "be_nn", "be.nn", r"[0-9]{2}\.[0-9]{2}\.[0-9]{2}-[0-9]{3}\.[0-9]{2}",
         r"[0-9]{2}[ .]?[0-9]{2}[ .]?[0-9]{2}[ -]?[0-9]{3}[ .]?[0-9]{2}",
-        "rijksregister|registre national|numéro national|nationaal nummer|national number|niss|insz",
+        "rijksregister|rijksregisternummer|registre national|numéro national|nationaal nummer"
+        "|national number|niss|insz",
     ),
     _row("bg_egn", "bg.egn", "", TEN, "egn|егн|единен граждански"),
     _row(
@@ -73,15 +75,17 @@ NATIONAL_IDS = (
         "cl_rut", "cl.rut", r"[0-9]{1,2}\.[0-9]{3}\.[0-9]{3}-[0-9K]", r"[0-9]{7,8}-?[0-9K]", "rut|rol único",
     ),
     _row("cn_ric", "cn.ric", r"[1-8][0-9]{5}(?:19|20)[0-9]{9}[0-9X]", "", "身份证"),
-    _row("cz_rc", "cz.rc", "", r"[0-9]{6}/?[0-9]{3,4}", "rodné číslo|rodne cislo|rodne_cislo|birth number"),
+    _row("cz_rc", "cz.rc", "", r"[0-9]{6}/?[0-9]{3,4}", "rodné číslo|rodne cislo|birth number"),
     _row(
         "de_idnr", "de.idnr", "", ELEVEN,
-        "steuer-id|steuerid|steuer id|steuer_id|steueridentifikationsnummer|identifikationsnummer|idnr|tin|tax id|tax_id"
+        "steuerid|steuer id|steueridentifikationsnummer|identifikationsnummer|idnr|tin|tax id"
         "|tax identification",
     ),
     _row("dk_cpr", "dk.cpr", "", TEN, "cpr|personnummer"),
     _row("ee_ik", "ee.ik", "", ELEVEN, "isikukood"),
-    _row("es_dni", "es.dni", NO_DATE + r"[0-9]{8}-?[A-Z]", r"[0-9]{8}[ -]?[A-Z]", "dni|nif|documento nacional"),
+    _row(
+        "es_dni", "es.dni", NO_DATE + r"[0-9]{8}-?[A-Z]", r"[0-9]{8}[ -]?[A-Z]", "dni|nif|documento nacional",
+    ),
     _row("es_nie", "es.nie", NIE, NIE, "nie|nif|extranjero"),
     _row("fi_hetu", "fi.hetu", r"[0-9]{6}[-+A][0-9]{3}[0-9A-FHJ-NPR-Y]", "", "hetu"),
     _row("fr_nir", "fr.nir", NIR, NIR, "nir|sécurité sociale|securite sociale|insee|sécu"),
@@ -95,10 +99,10 @@ NATIONAL_IDS = (
     _row("in_pan", "in_.pan", "", r"[A-Z]{3}[ABCFGHJLPT][A-Z][0-9]{4}[A-Z]", "pan|permanent account"),
     _row(
         "it_codicefiscale", "it.codicefiscale", CODICE, CODICE,
-        "codice fiscale|codice_fiscale|codicefiscale|cod. fisc",
+        "codice fiscale|codicefiscale|cod. fisc",
     ),
     _row("kr_rrn", "kr.rrn", "", r"[0-9]{6}-?[0-9]{7}", "rrn|resident registration|주민등록"),
-    _row("lt_asmens", "lt.asmens", "", ELEVEN, "asmens kodas|asmens_kodas"),
+    _row("lt_asmens", "lt.asmens", "", ELEVEN, "asmens kodas"),
     _row("mx_curp", "mx.curp", r"[A-Z]{4}[0-9]{6}[HM][A-Z]{5}[0-9A-Z][0-9]", "", "curp"),
     _row(
         "nl_bsn", "nl.bsn", "", NINE + r"|[0-9]{4}\.[0-9]{2}\.[0-9]{3}", "bsn|burgerservicenummer|sofinummer",
@@ -115,11 +119,11 @@ NATIONAL_IDS = (
     _row(
         "us_ssn", "", r"(?!000|666)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}",
         r"(?!000|666)[0-9]{3}[ .-]?(?!00)[0-9]{2}[ .-]?(?!0000)[0-9]{4}",
-        "ssn|social security|social_security|itin|tax id|tax_id|taxpayer",
+        "ssn|social security|itin|tax id|taxpayer",
     ),
     _row(
         "za_idnr", "za.idnr", "", r"[0-9]{6}[ -]?[0-9]{4}[ -]?[0-9]{3}",
-        "south african id|sa id|sa_id|identity number|id number|id_number",
+        "south african id|sa id|identity number|id number",
     ),
 )  # fmt: skip
 BY_NAME = {number.name: number for number in NATIONAL_IDS}
@@ -128,12 +132,14 @@ BOUNDED = r"(?<![0-9A-Za-z])(?<![0-9]\.)(?=(?:{})(?![0-9A-Za-z]|\.[0-9]))"
 LETTERS_FIRST = {"es_nie", "gb_nino", "it_codicefiscale", "mx_curp"}
 # Cheap hints: whether a shape that has letters may be there; whether one of digits may be.
 LETTERS_HINT = re.compile(
-    r"[A-Z](?:[A-Z](?:[ -]?[0-9]{2}|[A-Z] ?[A-Z]{3} ?[0-9L-V]{2}[A-T][0-9L-V]{2}|[A-Z]{2}[0-9]{2})|(?<=[XYZ])[ -]?[0-9]{7}"
-    r"|(?<=2[AB]) ?[0-9]{3})"
+    r"[A-Z](?:(?<![0-9A-Za-z].)"
+    r"[A-Z](?:[ -]?[0-9]{2}|[A-Z] ?[A-Z]{3} ?[0-9L-V]{2}[A-T][0-9L-V]{2}|[A-Z]{2}[0-9]{2})"
+    r"|(?<=[XYZ])[ -]?[0-9]{7}|(?<=2[AB]) ?[0-9]{3})"
 )
 DIGITS_HINT = re.compile(
     r"[0-9]{8}|[0-9][-+.A]|[0-9]{2} [0-9]{2} [0-9]{2} [0-9]{3} |756 [0-9]{4} [0-9]{4} [0-9]{2}"
 )
+MIN_DIGITS = 8
 # Bare shapes that may have fewer digits than a run has, and what their words have in common.
 FEW_DIGITS = {"gb_nino", "in_pan", "it_codicefiscale"}
 FEW_DIGITS_HINTS = ("nino", "national ins", "pan", "permanent acc", "codice", "fisc")
@@ -144,7 +150,7 @@ def national_ids(reading: Reading) -> Iterator[Finding]:
     """Find national identification numbers."""
     text = reading.plain
     for run in reading.digit_runs:
-        if run.digits >= 8 and DIGITS_HINT.search(text, run.start, run.end + 1):
+        if run.digits >= MIN_DIGITS and DIGITS_HINT.search(text, run.start, run.end + 1):
             yield from _found(text, _digits_first(), run.start, run.end + 2)
     if LETTERS_HINT.search(text):
         yield from _found(text, _with_letters(), 0, len(text))
@@ -174,7 +180,11 @@ def _valid(number: NationalId, written: str) -> bool:
 def _spoken_of(reading: Reading) -> list[NationalId]:
     by_word = _phrases_by_first_word()
     phrases = [pair for word in by_word.keys() & reading.words for pair in by_word[word]]
-    names = {number.name for phrase, number in phrases if phrase in reading.lower}
+    names = {
+        number.name
+        for phrase, number in phrases
+        if " " not in phrase or re.search(phrase.replace(" ", "[ _-]?"), reading.lower)
+    }
     return [BY_NAME[name] for name in sorted(names)]
 
 

@@ -45,19 +45,19 @@ ISSUERS = re.compile(
 ISSUERS_BESIDE_WORD = re.compile(r"(?:50|5[6-9]|6[0-9])[0-9]{10,17}|4[0-9]{12}")  # Maestro, old Visa
 CARD_WORD = re.compile(r"card|maestro|visa|(?<![a-z])(?:pan|karte|carte|tarjeta|carta|cartão)(?![a-z])")
 
-IBAN_START = re.compile(r"[A-Z]{2}[0-9]{2}(?:(?<![A-Za-z0-9].{4})|(?<=IBAN.{4}))", re.DOTALL)
-IBAN_START_ANY_CASE = re.compile(
-    r"[A-Za-z]{2}[0-9]{2}(?:(?<![A-Za-z0-9].{4})|(?<=[Ii][Bb][Aa][Nn].{4}))", re.DOTALL
-)
+# At the start of a word, or right behind the word IBAN.
+IBAN_START = re.compile(r"[A-Za-z]{2}[0-9]{2}(?:(?<![A-Za-z0-9].{4})|(?<=[Ii][Bb][Aa][Nn].{4}))", re.DOTALL)
 IBAN_REST = re.compile(r"(?:[ \-._]{0,2}[A-Za-z0-9]){11,30}+")
 IBAN_END = re.compile(r"[A-Za-z0-9](?![A-Za-z0-9])")
+IBAN_MIN_CHARS, IBAN_MAX_CHARS = 15, 34
+MIN_CARD_DIGITS = 12
 SEPARATORS = str.maketrans("", "", " -./_")
 
 
 def payment_cards(reading: Reading) -> Iterator[Finding]:
     """Find payment card numbers, in one piece or in the groups that they are printed in."""
     for run in reading.digit_runs:
-        if run.digits < 12 or not CARD_HINT.search(reading.plain, run.start, run.end):
+        if run.digits < MIN_CARD_DIGITS or not CARD_HINT.search(reading.plain, run.start, run.end):
             continue
         for shape in CARDS:
             for match in shape.finditer(reading.plain, run.start, run.end + 2):
@@ -79,9 +79,9 @@ def _luhn(number: str) -> bool:
 
 
 def ibans(reading: Reading) -> Iterator[Finding]:
-    """Find international bank account numbers; small letters only in a text with long numbers."""
+    """Find international bank account numbers."""
     text = reading.plain
-    for match in (IBAN_START_ANY_CASE if reading.digit_runs else IBAN_START).finditer(text):
+    for match in IBAN_START.finditer(text):
         rest = IBAN_REST.match(text, match.end())
         if rest is None:
             continue
@@ -96,4 +96,4 @@ def _is_iban(written: str) -> bool:
 
     compact = written.translate(SEPARATORS)
     # The checksums that some countries add inside are left out: better one too many than one missed.
-    return 15 <= len(compact) <= 34 and iban.is_valid(compact, check_country=False)
+    return IBAN_MIN_CHARS <= len(compact) <= IBAN_MAX_CHARS and iban.is_valid(compact, check_country=False)

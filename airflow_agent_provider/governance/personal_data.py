@@ -35,9 +35,10 @@ Say it to whoever relies on it: a clean scan is no proof that a text is anonymou
 - values broken over lines or over two messages, spelt out ("alice at example dot
   org"), translated or paraphrased, and what can be inferred from several harmless
   ones;
-- secrets that look like words (``password=swordfish``) or stand alone without a
-  known prefix; declared values shorter than three characters, or written
-  otherwise than declared (other capitals, another order).
+- secrets that look like words (``password=swordfish``), stand alone without a
+  known prefix, or in a table whose header alone names them;
+- declared values shorter than three characters, or written otherwise than declared
+  (other capitals, another order).
 """
 
 from __future__ import annotations

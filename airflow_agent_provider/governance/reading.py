@@ -19,6 +19,7 @@ what shrinks a text needs the map.
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable
@@ -43,11 +44,11 @@ ENTITIES = {
     "nbsp": " ",
     "amp": "&",
 }
-# Seven digits or more that may be one number, with what people put between them. Dates, most of what
-# looks so in data, are passed over.
+# Seven digits or more that may be one number, with what people put between them. Dates and decimal
+# fractions, most of what looks so in data, are passed over.
 DIGIT_RUN = re.compile(
     r"[0-9](?:(?P<date>(?:(?<=1)9|(?<=2)0)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?![0-9]|[-./][0-9]))"
-    r"|(?:[ \-./()_]{0,3}[0-9]){6,}+)"
+    r"|(?P<decimal>[0-9]{0,9}\.[0-9]{4,}+(?![ \-./()_]{1,3}[0-9]))|(?:[ \-./()_]{0,3}[0-9]){6,}+)"
 )
 # customerSsn is two words.
 WORD = re.compile(r"[A-Z]+[^\W\d_A-Z]*|[^\W\d_A-Z]+")
@@ -112,7 +113,7 @@ class Reading:
         return tuple(
             Run(match.start(), match.end(), len(match[0].translate(SEPARATORS)))
             for match in DIGIT_RUN.finditer(self.plain)
-            if match["date"] is None
+            if match["date"] is None and match["decimal"] is None
         )
 
 
@@ -154,7 +155,7 @@ def _web_character(match: re.Match[str]) -> str:
     if match["name"]:
         return ENTITIES[match["name"]]
     code = int(match["decimal"]) if match["decimal"] else int(match["percent"] or match["hex"], 16)
-    return chr(code) if code <= 0x10FFFF else " "
+    return chr(code) if code <= sys.maxunicode else " "
 
 
 def _folded(reading: Reading) -> Reading:

@@ -20,6 +20,7 @@ from airflow_agent_provider.governance.payments import ibans, payment_cards
 from airflow_agent_provider.governance.personal_data import Finding
 from airflow_agent_provider.governance.reading import Reading, readings
 
+MAX_ROUNDS = 4
 DEFAULT_REGIONS = ("US", "GB", "DE", "FR")
 
 
@@ -45,8 +46,19 @@ class Scanner:
         """
         Find everything, in order of place; findings may overlap.
 
-        Linear in the length of the text.
+        Two values may stand so close that one hides the other (``...@example.org4111 1111``):
+        what was found is blanked and the rest looked through again.
         """
+        found: set[Finding] = set()
+        for _ in range(MAX_ROUNDS):
+            new = self._find_once(text) - found
+            if not new:
+                break
+            found |= new
+            text = _blanked(text, new)
+        return tuple(sorted(found, key=lambda one: (one.start, one.end, one.detector)))
+
+    def _find_once(self, text: str) -> set[Finding]:
         found = {
             finding if reading.source is None else _mapped(finding, reading)
             for reading in readings(text)
@@ -55,7 +67,7 @@ class Scanner:
         if "\\" in text:
             # A quotation mark inside a quoted password is escaped: only the raw text shows where it ends.
             found.update(credentials(Reading(text)))
-        return tuple(sorted(found, key=lambda one: (one.start, one.end, one.detector)))
+        return found
 
     def _read(self, reading: Reading) -> Iterable[Finding]:
         yield from emails(reading)
@@ -72,3 +84,10 @@ class Scanner:
 def _mapped(finding: Finding, reading: Reading) -> Finding:
     start, end = reading.original(finding.start, finding.end)
     return replace(finding, start=start, end=end)
+
+
+def _blanked(text: str, findings: Iterable[Finding]) -> str:
+    blank = list(text)
+    for one in findings:
+        blank[one.start : one.end] = "\n" * (one.end - one.start)
+    return "".join(blank)

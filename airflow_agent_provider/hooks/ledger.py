@@ -8,12 +8,13 @@ Where the ledger is: a SQL connection by name, or a SQLite file.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
 from airflow_agent_provider.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from airflow_agent_provider.ledger.database import Database
+    from airflow_agent_provider.ledger.database import Database, Driver
 
 SECTION = "agent_provider"
 
@@ -58,9 +59,6 @@ def _postgres(conn_id: str) -> Database:
         )
     from airflow.providers.postgres.hooks import postgres
 
-    if postgres.USE_PSYCOPG3:
-        import psycopg as driver
-    else:
-        import psycopg2 as driver
+    driver = import_module("psycopg" if postgres.USE_PSYCOPG3 else "psycopg2")
     hook = postgres.PostgresHook(postgres_conn_id=conn_id)
-    return PostgresDatabase(hook.get_conn, driver=driver, label=f"connection {conn_id!r}")
+    return PostgresDatabase(hook.get_conn, driver=cast("Driver", driver), label=f"connection {conn_id!r}")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_agent_provider.drivers.http import HttpModel
 
 DEFAULT_MAX_TOKENS = 1024
+PROBE_TOKENS = 16  # the Responses API takes no smaller bound
 
 
 class LLMHook(BaseHook):
@@ -60,12 +61,24 @@ class LLMHook(BaseHook):
 
         :raises ConfigurationError: when the connection is missing or one of its fields is wrong.
         """
-        from airflow.sdk.log import mask_secret
+        try:
+            connection = self.get_connection(self.llm_conn_id)
+        except _not_found():
+            raise self._missing() from None
+        return self._model(connection)
 
-        model = self._model(self._connection())
-        for secret in model.endpoint.secrets:
-            mask_secret(secret)
-        return model
+    async def aget_model(self) -> HttpModel:
+        """
+        Give the connection's model where an event loop runs, without holding the loop up.
+
+        :raises ConfigurationError: as :meth:`get_model`.
+        """
+        try:
+            connection = await self.aget_connection(self.llm_conn_id)
+        except _not_found():
+            raise self._missing() from None
+        # On a thread: it tells the supervisor what to mask, and may read an aws connection.
+        return await asyncio.to_thread(self._model, connection)
 
     def get_conn(self) -> HttpModel:
         """Give the model, under the name that Airflow's hooks share."""
@@ -98,7 +111,7 @@ class LLMHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """
-        Look the model up at the server; where it lists none, ask it for one token.
+        Look the model up at the server; where it lists none, ask it for a word.
 
         :return: whether the model can be asked, and a sentence for the person who pressed the button.
         """
@@ -108,23 +121,29 @@ class LLMHook(BaseHook):
         except AgentProviderError as error:
             return False, str(error)
 
-    def _connection(self) -> Connection:
-        from airflow.sdk.exceptions import AirflowNotFoundException
-
-        try:
-            return self.get_connection(self.llm_conn_id)
-        except AirflowNotFoundException:
-            raise ConfigurationError(
-                f"connection {self.llm_conn_id!r} does not exist: create it in the UI under Admin, "
-                "Connections with type LLM, or set the environment variable "
-                f"AIRFLOW_CONN_{self.llm_conn_id.upper()}"
-            ) from None
+    def _missing(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"connection {self.llm_conn_id!r} does not exist: create it in the UI under Admin, "
+            "Connections with type LLM, or set the environment variable "
+            f"AIRFLOW_CONN_{self.llm_conn_id.upper()}"
+        )
 
     def _model(self, connection: Connection) -> HttpModel:
+        from airflow.sdk.log import mask_secret
+
         from airflow_agent_provider.drivers.http import HttpModel
         from airflow_agent_provider.hooks.llm_connection import read_connection
 
-        return HttpModel(*read_connection(connection, model=self.model))
+        model = HttpModel(*read_connection(connection, model=self.model))
+        for secret in model.endpoint.secrets:
+            mask_secret(secret)
+        return model
+
+
+def _not_found() -> type[Exception]:
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    return AirflowNotFoundException
 
 
 async def _answer_once(model: HttpModel, call: CallModel) -> ModelReply:
@@ -146,8 +165,8 @@ async def _probe(model: HttpModel) -> str:
                 return f"{base_url} answers and has the model {name}"
         except RequestRejected:
             pass  # not every server lists its models; a wrong key is refused below as well
-        await model.answer(CallModel((Message("user", "Hi"),), max_tokens=1))
-    return f"{base_url} answers, and the model {name} gave a token"
+        await model.answer(CallModel((Message("user", "Hi"),), max_tokens=PROBE_TOKENS))
+    return f"{base_url} answers, and so does the model {name}"
 
 
 def _require_no_loop() -> None:

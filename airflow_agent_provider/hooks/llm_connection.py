@@ -7,7 +7,9 @@ field       meaning
 host        base URL with scheme; may be left out where the provider
             has a public one. Also host, port and ``http`` or ``https``
             as schema, to which the provider's usual path is added.
-password    API key
+            For Azure the resource's address is enough.
+password    API key. For Bedrock it may be left out: then each request
+            is signed with the credentials of an ``aws`` connection.
 extra       the fields of ``llm_extras.EXTRAS``; ``model`` is required
 ==========  ===========================================================
 
@@ -20,16 +22,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from airflow_agent_provider.drivers.endpoint import Endpoint
 from airflow_agent_provider.exceptions import ConfigurationError
 from airflow_agent_provider.hooks.llm_extras import read_extras
-from airflow_agent_provider.wire.anthropic_messages import AnthropicMessages
-from airflow_agent_provider.wire.families import accepts_temperature, max_tokens_field
-from airflow_agent_provider.wire.openai_chat import OpenAIChat
+from airflow_agent_provider.hooks.llm_providers import PROVIDERS, SPECIAL_EXTRAS, Provider
 from airflow_agent_provider.wire.wire import Wire
 
 
@@ -44,33 +43,6 @@ class ConnectionFields(Protocol):
     extra: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """
-    What is known of a provider.
-
-    :param base_url: where it is when the connection names no host; None when it must.
-    :param path: added to a host that is given without a URL.
-    :param needs_key: its public servers answer nobody without a key.
-    """
-
-    base_url: str | None
-    path: str = "/v1"
-    needs_key: bool = False
-    speaks_anthropic: bool = False
-
-
-PROVIDERS = {
-    "openai": Provider("https://api.openai.com/v1", needs_key=True),
-    "anthropic": Provider("https://api.anthropic.com", path="", needs_key=True, speaks_anthropic=True),
-    "vllm": Provider("http://localhost:8000/v1"),
-    "ollama": Provider("http://localhost:11434/v1"),
-    "llamacpp": Provider("http://localhost:8080/v1"),
-    "litellm": Provider("http://localhost:4000/v1"),
-    "openai_compatible": Provider(None),
-    "anthropic_compatible": Provider(None, path="", speaks_anthropic=True),
-}
-
 # Extras that are fields of Endpoint under the same name.
 ENDPOINT_EXTRAS = (
     "max_tokens",
@@ -82,6 +54,7 @@ ENDPOINT_EXTRAS = (
     "max_body_bytes",
     "headers",
     "trust_env",
+    "region",
 )
 
 
@@ -94,30 +67,34 @@ def read_connection(connection: ConnectionFields, *, model: str | None = None) -
     """
     where = f"connection {connection.conn_id!r}"
     extras = read_extras(connection.extra, where)
-    provider = PROVIDERS[extras.get("provider", "openai")]
+    name = extras.get("provider", "openai")
+    provider = PROVIDERS[name]
+    _require_fitting(extras, name, where)
     model = model or extras.get("model")
     if not model:
         raise ConfigurationError(f"{where}: extra 'model' is missing: name the model to ask")
-    base_url = _base_url(connection, provider, where)
-    if provider.speaks_anthropic:
-        base_url = base_url.removesuffix("/v1")
     key = _key(connection.password, where)
     settings = {name: extras[name] for name in ENDPOINT_EXTRAS if name in extras}
-    endpoint = Endpoint(name=where, base_url=base_url, model=model, key=key, **settings)
+    endpoint = Endpoint(where, _base_url(connection, provider, where), model, key, **settings)
+    endpoint = provider.place(endpoint, extras)
+    if not endpoint.base_url:
+        raise ConfigurationError(f"{where}: host is missing: it holds the base URL, e.g. https://host/v1")
+    _require_plain_url(endpoint.base_url, where)
     if provider.needs_key and not connection.host and not endpoint.secrets:
         raise ConfigurationError(f"{where}: password is missing: it holds the API key")
-    if endpoint.secrets and not extras.get("allow_http", False):
-        _require_private_transport(base_url, where)
-    return _wire(provider, endpoint, extras), endpoint
+    if (endpoint.secrets or endpoint.signer) and not extras.get("allow_http", False):
+        _require_private_transport(endpoint.base_url, where)
+    return provider.wire(model, endpoint.base_url, extras), endpoint
 
 
-def _wire(provider: Provider, endpoint: Endpoint, extras: Mapping[str, Any]) -> Wire:
-    send_temperature = extras.get("send_temperature", accepts_temperature(endpoint.model))
-    extra_body = extras.get("extra_body", {})
-    if provider.speaks_anthropic:
-        return AnthropicMessages(send_temperature, extra_body)
-    tokens_field = extras.get("max_tokens_field", max_tokens_field(endpoint.model, endpoint.base_url))
-    return OpenAIChat(tokens_field, send_temperature, extra_body)
+def _require_fitting(extras: Mapping[str, Any], name: str, where: str) -> None:
+    """Refuse extras that this provider would silently leave aside."""
+    strange = sorted(SPECIAL_EXTRAS & set(extras) - PROVIDERS[name].extras)
+    if strange:
+        users = ", ".join(one for one, provider in PROVIDERS.items() if strange[0] in provider.extras)
+        raise ConfigurationError(
+            f"{where}: extra {strange[0]!r} means nothing to provider {name}, only to {users}"
+        )
 
 
 def _key(password: str | None, where: str) -> str | None:
@@ -132,9 +109,7 @@ def _base_url(connection: ConnectionFields, provider: Provider, where: str) -> s
     """Put the base URL together from the fields of the form, or of a connection URI, which splits it."""
     host, schema = (connection.host or "").strip().rstrip("/"), connection.schema or ""
     if not host:
-        if provider.base_url is None:
-            raise ConfigurationError(f"{where}: host is missing: it holds the base URL, e.g. https://host/v1")
-        return provider.base_url
+        return provider.base_url or ""
     if "://" in host:
         # llm://https://host:8000/v1 arrives as host, port and, for the path, schema.
         path = "" if schema in {"", "http", "https"} else f"/{schema.strip('/')}"
@@ -149,9 +124,7 @@ def _base_url(connection: ConnectionFields, provider: Provider, where: str) -> s
     authority, slash, given_path = rest.partition("/")
     if connection.port and not re.search(r":\d+$", authority):
         authority = f"{authority}:{connection.port}"
-    url = f"{scheme.lower()}://{authority}{slash}{given_path}{path}"
-    _require_plain_url(url, where)
-    return url
+    return f"{scheme.lower()}://{authority}{slash}{given_path}{path}"
 
 
 def _require_plain_url(url: str, where: str) -> None:

@@ -18,7 +18,11 @@ from airflow_agent_provider.exceptions import ConfigurationError
 
 PROVIDER_NAMES = (
     "openai",
+    "openai_responses",
     "anthropic",
+    "google",
+    "azure_openai",
+    "bedrock",
     "vllm",
     "ollama",
     "llamacpp",
@@ -26,9 +30,18 @@ PROVIDER_NAMES = (
     "openai_compatible",
     "anthropic_compatible",
 )
-RESERVED_BODY_FIELDS = frozenset({"messages", "model", "stream", "system", "tools"})
+# What a call says itself, and what would have a server answer more, or more often, than was asked.
+RESERVED_BODY_FIELDS = frozenset(
+    "messages model stream system tools input instructions contents systemInstruction toolConfig "
+    "max_tokens max_completion_tokens max_output_tokens n background "
+    "generationConfig.maxOutputTokens generationConfig.candidateCount inferenceConfig.maxTokens".split()
+)
 RESERVED_HEADERS = frozenset({"content-length", "host", "transfer-encoding", "connection"})
 HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+CONN_ID = re.compile(r"[\w.-]{1,200}")
+API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(?:-preview)?")
+AWS_REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]{2,12}){1,3}-\d{1,2}")
+POLICY_REGION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class _Wrong(Exception):
@@ -100,10 +113,25 @@ def _headers(value: Any) -> dict[str, str]:
 
 def _body(value: Any) -> dict[str, Any]:
     fields = _object(value)
-    taken = sorted(RESERVED_BODY_FIELDS & set(fields))
+    inner = {f"{name}.{key}" for name, part in fields.items() if isinstance(part, dict) for key in part}
+    taken = sorted(RESERVED_BODY_FIELDS & (inner | set(fields)))
     if taken:
         raise _Wrong(f"must not hold {taken[0]!r}, which each call sets")
     return fields
+
+
+def _like(pattern: re.Pattern[str], example: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        text = _text(value)
+        if pattern.fullmatch(text):
+            return text
+        raise _Wrong(f"must be text like {example}")
+
+    return read
+
+
+def _region(value: Any) -> str:
+    return _like(POLICY_REGION, "eu, us or local")(_text(value).lower())
 
 
 def _one_of(*names: str) -> Callable[[Any], str]:
@@ -131,6 +159,10 @@ EXTRAS: dict[str, Callable[[Any], Any]] = {
     "send_temperature": _flag,
     "allow_http": _flag,
     "trust_env": _flag,
+    "region": _region,
+    "api_version": _like(API_VERSION, "2024-10-21"),
+    "aws_conn_id": _like(CONN_ID, "aws_default"),
+    "region_name": _like(AWS_REGION, "eu-central-1"),
 }
 
 

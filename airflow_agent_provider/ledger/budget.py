@@ -237,6 +237,6 @@ def _refusal(one: Account, row: dict[str, int], micros: int, tokens: int) -> str
         )
     left = ((budget.micros or 0) - row["spent_micros"] - row["reserved_micros"]) / MICROS
     return (
-        f"budget {one.key}: {left:.6f} of {budget.usd:.2f} USD are left, the call may cost {micros / MICROS:.6f}; "
-        "raise the budget, shorten the prompt or lower max_tokens"
+        f"budget {one.key}: {left:.6f} of {budget.usd:.2f} USD are left, "
+        f"the call may cost {micros / MICROS:.6f}; raise the budget, shorten the prompt or lower max_tokens"
     )

@@ -165,7 +165,7 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
         from airflow_agent_provider.hooks.ledger import ledger_database
         from airflow_agent_provider.ledger.history import LedgerHistory
         from airflow_agent_provider.quality.checks.catalogue import parse_checks
-        from airflow_agent_provider.quality.judgement import history_row
+        from airflow_agent_provider.quality.judgement import history_row, past_batches
         from airflow_agent_provider.sources.catalogue import parse_source
 
         source, checks, policy = parse_source(self.source), parse_checks(self.checks), self._policy()
@@ -175,7 +175,7 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
             require_form(self.report_path)
         history = LedgerHistory(ledger_database(self.ledger_conn_id))
         subject = self._subject(context, source)
-        past = history.accepted(subject.dataset, exclude=subject.batch_key)
+        past = past_batches(history, subject)
         self.log.info("measuring %s against %d accepted batches", subject.label, len(past))
         with source.open() as batch:
             report = self._measure(batch, subject, checks, past, policy, reference_time)

@@ -91,10 +91,11 @@ class Space:
         place = [value / wide for value, wide in zip(pulled, spans, strict=True)]
         scaled = ([value / wide for value, wide in zip(row, spans, strict=True)] for row in others)
         nearest = sorted((math.dist(place, row), row) for row in scaled)[:neighbours]
+        apart = [(far, row) for far, row in nearest if far > 0]
         shares = [0.0] * len(place)
-        for far, row in nearest:
-            for axis, (mine, theirs) in enumerate(zip(place, row, strict=True) if far > 0 else ()):
-                shares[axis] += ((mine - theirs) / far) ** 2 / len(nearest)
+        for far, row in apart:
+            for axis, (mine, theirs) in enumerate(zip(place, row, strict=True)):
+                shares[axis] += ((mine - theirs) / far) ** 2 / len(apart)
         return statistics.fmean(far for far, _ in nearest), shares
 
 

@@ -20,8 +20,15 @@ from airflow_agent_provider.quality.verdict import Policy, Verdict
 def ranked(checks: Sequence[CheckResult], policy: Policy) -> list[CheckResult]:
     """Give the failed checks, first the one that costs the score most."""
     failed = [check for check in checks if not check.passed]
+    # Of two that cost the same, a broken rule is said before an unusual figure.
     return sorted(
-        failed, key=lambda one: (-policy.weight(one.severity) * (1 - one.credit), one.credit, one.name)
+        failed,
+        key=lambda one: (
+            -policy.weight(one.severity) * (1 - one.credit),
+            one.name == CHECK_NAME,
+            one.credit,
+            one.name,
+        ),
     )
 
 

@@ -3,7 +3,7 @@ A profile as a vector: what batches are compared by.
 
 A feature is one number of a batch under a name such as ``dep_time.null_share``,
 in the unit that people read; scaling is the business of whoever compares
-(:mod:`~airflow_agent_provider.quality.anomaly`), so that a stored history outlives
+(:mod:`~airflow_agent_provider.quality.distance`), so that a stored history outlives
 a change of method. Features are shares rather than counts, for a batch twice as
 large is no dirtier. Of each column:
 

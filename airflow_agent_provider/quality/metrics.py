@@ -92,23 +92,26 @@ def plan_column(column: Column, sql: Expressions, statement: Statement, depth: D
     return Plan(column, aliases)
 
 
-def plan_key(names: Sequence[str], sql: Expressions, statement: Statement) -> Plan:
-    """Add the number of rows that share their key to the statement."""
-    key = Column("+".join(names), KEY_TYPE, "other")
-    return Plan(key, {"repeated": statement.add(sql.count_repeated(names))})
-
-
 def profile_column(plan: Plan, values: Mapping[str, Any], row_count: int, every: int) -> ColumnProfile:
     """Make a column's metrics of the values that came back."""
     found = {part: values[alias] for part, alias in plan.aliases.items()}
-    if plan.column.type == KEY_TYPE:
-        repeated = int(found["repeated"])
-        counted = {"duplicate_count": Measurement(repeated), "duplicate_share": Measurement(repeated / row_count)}
-        return ColumnProfile(plan.column, counted)
     metrics = _light_metrics(plan.column, found, row_count)
     if "top_values" in found:
         metrics |= _full_metrics(plan.column, found, row_count, every)
     return ColumnProfile(plan.column, metrics)
+
+
+def with_key(
+    columns: tuple[ColumnProfile, ...], key: Sequence[str], repeated: int, row_count: int
+) -> tuple[ColumnProfile, ...]:
+    """Add how many rows share their key: to the key's column, or as a column ``a+b`` of its own."""
+    counted = {"duplicate_count": Measurement(repeated), "duplicate_share": Measurement(repeated / row_count)}
+    if [one for one in columns if (one.column.name,) == tuple(key)]:
+        return tuple(
+            ColumnProfile(one.column, {**one.metrics, **counted}) if one.column.name == key[0] else one
+            for one in columns
+        )
+    return (*columns, ColumnProfile(Column("+".join(key), KEY_TYPE, "other"), counted))
 
 
 def plain(value: Any) -> Value:

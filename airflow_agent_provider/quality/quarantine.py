@@ -50,7 +50,8 @@ def failing_rows_sql(batch: Batch, checks: Sequence[Check], results: Sequence[Ch
     names = [
         exp.Case(ifs=[exp.If(this=condition, true=exp.Literal.string(name))]) for name, condition in broken
     ]
-    reasons = exp.Anonymous(this="CONCAT_WS", expressions=[exp.Literal.string(SEPARATOR), *names])
+    separator = exp.Literal.string(SEPARATOR)
+    reasons = exp.Anonymous(this="CONCAT_WS", expressions=[separator, *(names or [exp.Literal.string("")])])
     query = exp.select(*[sql.column(name) for name in columns], exp.alias_(reasons, REASONS)).from_(BATCH)
     query = query.where(exp.or_(*[condition.copy() for _, condition in broken]) if broken else exp.false())
     relation = f"SELECT * FROM {batch.relation}"

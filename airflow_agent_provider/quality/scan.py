@@ -35,9 +35,9 @@ from airflow_agent_provider.quality.metrics import (
     Depth,
     Plan,
     plan_column,
-    plan_key,
     profile_column,
     sample_every,
+    with_key,
 )
 from airflow_agent_provider.quality.results import CheckResult, Column, Profile
 from airflow_agent_provider.quality.statement import Statement
@@ -95,15 +95,17 @@ def scan(
     plans: list[Plan] = []
     if profile != "none":
         plans = [plan_column(column, sql, statement, profile, every) for column in columns.values()]
-    if key:
-        plans.append(plan_key(key, sql, statement))
+    repeated = statement.add(sql.count_repeated(key)) if key else None
 
     texts = statement.texts()
     values = _read(statement, texts, batch, checks, sql)
     row_count = int(values[total])
     if row_count == 0:
         raise _empty(batch)
-    profiled = Profile(row_count, tuple(profile_column(plan, values, row_count, every) for plan in plans))
+    profiles = tuple(profile_column(plan, values, row_count, every) for plan in plans)
+    if repeated is not None:
+        profiles = with_key(profiles, key, int(values[repeated]), row_count)
+    profiled = Profile(row_count, profiles)
     measured = [
         Measured(row_count, columns, {name: values[alias] for name, alias in aliases.items()}, reference_time)
         for aliases in asked

@@ -1,16 +1,10 @@
 """
 The Anthropic messages protocol: ``POST {base_url}/v1/messages``.
 
-Source: https://platform.claude.com/docs/en/api/messages. It differs from chat
-completions in ways that this module hides:
+Source: https://platform.claude.com/docs/en/api/messages. It speaks in blocks, see
+``wire/blocks.py``. Besides:
 
-- System texts stand beside the turns; they are joined, wherever they stood.
-- Turns alternate. Neighbours of one role become one turn, and the results of
-  parallel tools go back together in one user turn, results first.
-- An answer that must fit a schema is asked for as a forced tool named
-  ``answer``; what the model passes to it is the reply's text. With other tools
-  granted as well, the model must call one of them or ``answer``; a call of both
-  at once is a premature answer and only the tools count.
+- Results of tools come first in their turn.
 - The API has versions. ``2023-06-01`` is pinned: it takes a temperature for the models
   that know one, where ``2026-10-21`` refuses the field for every model. Of what is
   sent and read here nothing else differs between the two
@@ -27,7 +21,8 @@ from typing import Any
 from airflow_agent_provider.core.effects import CallModel
 from airflow_agent_provider.core.messages import Message, ModelReply, StopReason, Usage
 from airflow_agent_provider.wire import body
-from airflow_agent_provider.wire.wire import WireRequest, WireResponse
+from airflow_agent_provider.wire.blocks import ANSWER_DESCRIPTION, Answer, answer_tool, system_text, turns
+from airflow_agent_provider.wire.wire import WireRequest, WireResponse, key_headers
 
 STOP_REASONS: dict[str, StopReason] = {
     "end_turn": "stop",
@@ -56,10 +51,10 @@ class AnthropicMessages:
     def encode(self, call: CallModel, *, model: str, key: str | None) -> WireRequest:
         content: dict[str, Any] = {
             "model": model,
-            "messages": _turns(call.messages),
+            "messages": [{"role": role, "content": blocks} for role, blocks in turns(call.messages, _blocks)],
             "max_tokens": call.max_tokens,
         }
-        system = "\n\n".join(one.content for one in call.messages if one.role == "system" and one.content)
+        system = system_text(call.messages)
         if system:
             content["system"] = system
         if self.send_temperature:
@@ -71,37 +66,27 @@ class AnthropicMessages:
         schema = body.answer_schema(call)
         if schema is not None:
             name = answer_tool(call)
-            tools.append({"name": name, "description": "Give the final answer.", "input_schema": schema})
+            tools.append({"name": name, "description": ANSWER_DESCRIPTION, "input_schema": schema})
             content["tool_choice"] = {"type": "any"} if call.tools else {"type": "tool", "name": name}
         if tools:
             content["tools"] = tools
-        content.update(self.extra_body)
-        return WireRequest("POST", "/v1/messages", self._headers(key), body.write(content))
+        written = body.write(body.merged(content, self.extra_body))
+        return WireRequest("POST", "/v1/messages", self._headers(key), written)
 
     def decode(self, response: WireResponse, call: CallModel, *, secrets: tuple[str, ...] = ()) -> ModelReply:
         content = body.read(response, secrets)
         if content.get("content") is None:
             raise body.incomplete("content", response, secrets)
-        answer_name = answer_tool(call) if call.schema is not None else None
-        texts, answers, requests = [], [], []
-        for number, block in enumerate(body.objects(content, "content")):
+        answer = Answer(answer_tool(call) if call.schema is not None else None)
+        for block in body.objects(content, "content"):
             kind = body.field(block, "type", str, "")
             if kind == "text":
-                texts.append(body.field(block, "text", str, ""))
-            elif kind == "tool_use" and body.field(block, "name", str, "") == answer_name:
-                answers.append(body.write_text(block.get("input")))
+                answer.add_text(body.field(block, "text", str, ""))
             elif kind == "tool_use":
-                identity = body.field(block, "id", str, "") or f"call_{number}"
-                requests.append(
-                    body.tool_request(identity, body.field(block, "name", str, ""), block.get("input"))
-                )
-        reason = STOP_REASONS.get(body.field(content, "stop_reason", str, ""), "other")
-        if answers and not requests and reason == "tool_calls":
-            reason = "stop"
-        return ModelReply(
-            text=answers[0] if answers and not requests else "".join(texts),
-            tool_requests=tuple(requests),
-            stop_reason=reason,
+                identity, name = body.field(block, "id", str, ""), body.field(block, "name", str, "")
+                answer.add_tool(identity, name, block.get("input"))
+        return answer.reply(
+            STOP_REASONS.get(body.field(content, "stop_reason", str, ""), "other"),
             usage=_usage(body.field(content, "usage", dict, {})),
             model=body.field(content, "model", str, ""),
             request_id=response.headers.get("request-id") or body.field(content, "id", str, ""),
@@ -111,32 +96,7 @@ class AnthropicMessages:
         return WireRequest("GET", "/v1/models?limit=1000", self._headers(key))
 
     def _headers(self, key: str | None) -> dict[str, str]:
-        headers = {"content-type": "application/json", "anthropic-version": self.version}
-        if key:
-            headers["x-api-key"] = key
-        return headers
-
-
-def answer_tool(call: CallModel) -> str:
-    """Name the tool that carries a structured answer, unlike any tool that was granted."""
-    name = "answer"
-    while any(tool.name == name for tool in call.tools):
-        name += "_"
-    return name
-
-
-def _turns(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
-    turns: list[dict[str, Any]] = []
-    for message in messages:
-        if message.role == "system":
-            continue
-        role = "assistant" if message.role == "assistant" else "user"
-        blocks = _blocks(message)
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += blocks
-        elif blocks:
-            turns.append({"role": role, "content": blocks})
-    return turns
+        return {**key_headers(key, "x-api-key"), "anthropic-version": self.version}
 
 
 def _blocks(message: Message) -> list[dict[str, Any]]:

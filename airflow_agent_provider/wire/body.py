@@ -25,6 +25,7 @@ from airflow_agent_provider.wire.status import require_success, server_message
 from airflow_agent_provider.wire.wire import WireResponse
 
 T = TypeVar("T")
+BAD_REQUEST = 400
 MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}")
 
 
@@ -52,6 +53,18 @@ def write(content: dict[str, Any]) -> bytes:
         f"the request cannot be written as JSON ({reason}): a tool's schema, an answer schema or "
         "an extra body field holds a value that JSON does not have"
     )
+
+
+def merged(content: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+    """Add extra fields, into objects too: ``{"text": {"verbosity": "low"}}`` keeps the rest of ``text``."""
+    result = dict(content)
+    for name, value in extra.items():
+        inner = result.get(name)
+        if isinstance(inner, dict) and isinstance(value, dict):
+            result[name] = merged(inner, value)
+        else:
+            result[name] = value
+    return result
 
 
 def write_text(value: Any) -> str:
@@ -129,19 +142,19 @@ def tokens(usage: dict[str, Any], name: str) -> int:
     return count
 
 
-def tool_request(identity: str, name: str, arguments: Any) -> ToolRequest:
+def tool_request(identity: str, name: str, arguments: Any, signature: str = "") -> ToolRequest:
     """
     Make a tool request of arguments as they came: an object, or text that should hold one.
 
     None and blank text mean no arguments, as several servers write it.
     """
     if arguments is None or (isinstance(arguments, str) and not arguments.strip()):
-        return ToolRequest(identity, name, {})
+        return ToolRequest(identity, name, {}, signature=signature)
     parsed = parse(arguments) if isinstance(arguments, str) else arguments
     if isinstance(parsed, dict):
-        return ToolRequest(identity, name, parsed)
+        return ToolRequest(identity, name, parsed, signature=signature)
     raw = arguments if isinstance(arguments, str) else write_text(arguments)
-    return ToolRequest(identity, name, None, raw)
+    return ToolRequest(identity, name, None, raw, signature)
 
 
 def sent_arguments(request: ToolRequest) -> dict[str, Any]:
@@ -166,8 +179,21 @@ def answer_schema(call: CallModel) -> dict[str, Any] | None:
 
 def model_ids(response: WireResponse, *, secrets: tuple[str, ...] = ()) -> tuple[str, ...]:
     """
-    Read the answer to ``list_models``; OpenAI and Anthropic answer alike.
+    Read the answer to ``list_models``: ``data`` with ids, or Google's ``models`` with names.
 
     :raises AgentProviderError: as :func:`read`.
     """
-    return tuple(field(model, "id", str, "") for model in objects(read(response, secrets), "data"))
+    content = read(response, secrets)
+    if "data" not in content:
+        names = (field(model, "name", str, "") for model in objects(content, "models"))
+        return tuple(name.removeprefix("models/") for name in names)
+    return tuple(field(model, "id", str, "") for model in objects(content, "data"))
+
+
+def filtered(response: WireResponse) -> bool:
+    """Say whether a filter refused the prompt; Azure answers 400 for it, and asking again is no use."""
+    if response.status != BAD_REQUEST:
+        return False
+    content = parse(response.body)
+    error = content.get("error") if isinstance(content, dict) else None
+    return isinstance(error, dict) and error.get("code") == "content_filter"

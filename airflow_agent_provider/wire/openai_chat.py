@@ -19,7 +19,7 @@ from typing import Any
 from airflow_agent_provider.core.effects import CallModel
 from airflow_agent_provider.core.messages import Message, ModelReply, StopReason, ToolRequest, Usage
 from airflow_agent_provider.wire import body
-from airflow_agent_provider.wire.wire import WireRequest, WireResponse
+from airflow_agent_provider.wire.wire import WireRequest, WireResponse, key_headers
 
 STOP_REASONS: dict[str, StopReason] = {
     "stop": "stop",
@@ -70,10 +70,14 @@ class OpenAIChat:
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "schema": schema, "strict": is_strict(schema)},
             }
-        content.update(self.extra_body)
-        return WireRequest("POST", "/chat/completions", _headers(key), body.write(content))
+        written = body.write(body.merged(content, self.extra_body))
+        return WireRequest("POST", self.path(model), self.headers(key), written)
 
     def decode(self, response: WireResponse, call: CallModel, *, secrets: tuple[str, ...] = ()) -> ModelReply:  # noqa: ARG002 - other wires need the call
+        if body.filtered(response):
+            return ModelReply(
+                "", stop_reason="refusal", request_id=response.headers.get("x-request-id") or ""
+            )
         content = body.read(response, secrets)
         choice = next(body.objects(content, "choices"), {})
         message = body.field(choice, "message", dict, {})
@@ -91,8 +95,16 @@ class OpenAIChat:
             request_id=response.headers.get("x-request-id") or body.field(content, "id", str, ""),
         )
 
-    def list_models(self, *, key: str | None) -> WireRequest:
-        return WireRequest("GET", "/models", _headers(key))
+    def list_models(self, *, key: str | None) -> WireRequest | None:
+        return WireRequest("GET", "/models", self.headers(key))
+
+    def path(self, model: str) -> str:  # noqa: ARG002 - it stands in the body
+        """Give the path; Azure's differs."""
+        return "/chat/completions"
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """Give the headers; Azure's differ."""
+        return key_headers(key)
 
 
 def is_strict(schema: dict[str, Any]) -> bool:
@@ -110,13 +122,6 @@ def is_strict(schema: dict[str, Any]) -> bool:
     inner = [*schema.get("properties", {}).values(), *schema.get("anyOf", ())]
     inner += [schema["items"]] if isinstance(schema.get("items"), dict) else []
     return all(is_strict(one) for one in inner)
-
-
-def _headers(key: str | None) -> dict[str, str]:
-    headers = {"content-type": "application/json"}
-    if key:
-        headers["authorization"] = f"Bearer {key}"
-    return headers
 
 
 def _message(message: Message) -> dict[str, Any]:

@@ -6,21 +6,25 @@ status                          error
 ==============================  ==================================================
 200 to 299                      none
 300 to 399                      ``RequestRejected``: a key is never carried along
-408, 409, 425, 429, 500 to 599  ``ModelUnavailable``; ``RateLimited`` when it is
-                                429 or says how long to wait
+408, 409, 424, 425, 429,        ``ModelUnavailable``; ``RateLimited`` when it is
+500 to 599                      429 or says how long to wait
 429 with ``insufficient_quota`` ``RequestRejected``: waiting brings no money
 anything else                   ``RequestRejected``
 ==============================  ==================================================
 
 Waiting times: ``retry-after-ms``, then ``retry-after`` in seconds or as an HTTP
 date (RFC 9110, section 10.2.3), which is measured against the server's own
-``date`` header where there is one, so that two clocks need not agree.
+``date`` header where there is one, so that two clocks need not agree; last, the
+``retryDelay`` that Google writes into the body.
+
+424 is what Bedrock and Azure say when the model behind them failed.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -38,7 +42,7 @@ SUCCESS = range(200, 300)
 REDIRECTION = range(300, 400)
 SERVER_ERROR = range(500, 600)
 TOO_MANY_REQUESTS = 429
-TRANSIENT = frozenset({408, 409, 425, TOO_MANY_REQUESTS})
+TRANSIENT = frozenset({408, 409, 424, 425, TOO_MANY_REQUESTS})
 ADVICE = {
     400: "the request or one of its parameters is not accepted by this model",
     401: "the API key is missing or wrong: check the connection's password",
@@ -48,6 +52,7 @@ ADVICE = {
     413: "the prompt is too large for this server",
     422: "the request or one of its parameters is not accepted by this model",
 }
+RETRY_DELAY = re.compile(rb'"retryDelay"\s*:\s*"(\d{1,6}(?:\.\d{1,9})?)s"')
 MAX_MESSAGE_CHARS = 300
 MIN_SECRET_CHARS = 4
 # Servers echo keys half masked: "Incorrect API key provided: sk-ab****wxyz".
@@ -114,21 +119,28 @@ def _error(response: WireResponse, secrets: tuple[str, ...]) -> AgentProviderErr
         return RequestRejected(f"HTTP {status}: the account's quota is used up{told}")
     if status in TRANSIENT or status in SERVER_ERROR:
         wait_s = retry_after_s(response.headers)
+        if wait_s is None:
+            wait_s = _delay_s(response.body)
         if status == TOO_MANY_REQUESTS or wait_s is not None:
             asked = "" if wait_s is None else f", retry after {wait_s:g} s"
             return RateLimited(f"HTTP {status}: asked to slow down{asked}{told}", retry_after_s=wait_s)
-        return ModelUnavailable(f"HTTP {status}: no answer this time{told}")
+        return ModelUnavailable(f"HTTP {status}: no answer this time{told}", maybe_billed=False)
     return RequestRejected(f"HTTP {status}: {ADVICE.get(status, 'the request was refused')}{told}")
 
 
 def _message(content: Any) -> str:
-    """Dig the text out: ``error.message``, ``message``, ``detail``, or FastAPI's ``detail[0].msg``."""
-    for key in ("error", "message", "detail", "msg"):
+    """Dig the text out: ``error.message``, ``message`` in both spellings, or FastAPI's ``detail[0].msg``."""
+    for key in ("error", "message", "Message", "detail", "msg"):
         if isinstance(content, list):
             content = content[0] if content else None
         if isinstance(content, dict):
             content = content.get(key, content)
     return content if isinstance(content, str) else ""
+
+
+def _delay_s(body: bytes) -> float | None:
+    found = RETRY_DELAY.search(body[: 64 * 1024])
+    return float(found.group(1)) if found else None
 
 
 def _seconds(text: str | None) -> float | None:

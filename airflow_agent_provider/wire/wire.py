@@ -71,6 +71,18 @@ class Wire(Protocol):
         """
         ...
 
-    def list_models(self, *, key: str | None) -> WireRequest:
-        """Ask which models the server has; :func:`~.body.model_ids` reads the answer."""
+    def list_models(self, *, key: str | None) -> WireRequest | None:
+        """
+        Ask which models the server has; :func:`~.body.model_ids` reads the answer.
+
+        None when the API has no list of the names that may be asked.
+        """
         ...
+
+
+def key_headers(key: str | None, header: str = "authorization") -> dict[str, str]:
+    """Give the headers of a JSON request: the key as a bearer, or alone in a header of its own."""
+    headers = {"content-type": "application/json"}
+    if key:
+        headers[header] = f"Bearer {key}" if header == "authorization" else key
+    return headers
