@@ -87,7 +87,7 @@ def _llm_connection() -> dict[str, object]:
             },
             "model": {
                 "label": "Model",
-                "description": "The model to ask, as the provider names it (Azure: the deployment). Required.",
+                "description": "As the provider names it; of Azure the deployment. Required.",
                 "schema": {"type": ["string", "null"]},
             },
             "max_tokens": {

@@ -152,11 +152,17 @@ def _assigned(text: str, at: int, *, strict: bool) -> Iterator[Finding]:
     if match is None or HARMLESS_SUFFIX.search(match["suffix"].lower()):
         return
     group = next(one for one in ("double", "single", "bare") if match[one] is not None)
-    if _hard_to_guess(match[group], strict=strict, quoted=group != "bare"):
+    if hard_to_guess(match[group], strict=strict, quoted=group != "bare"):
         yield Finding(*match.span(group), "secret", "secret:named", contextual=True)
 
 
-def _hard_to_guess(value: str, *, strict: bool, quoted: bool) -> bool:
+def hard_to_guess(value: str, *, strict: bool, quoted: bool) -> bool:
+    """
+    Say whether what stands behind a name is a secret rather than a word about one.
+
+    :param strict: the name is a password's: less is asked of the value.
+    :param quoted: the value stands in quotation marks, so it is no variable's name.
+    """
     value = value.rstrip(".:?")
     if NOT_A_VALUE.fullmatch(value) or any(character.isspace() for character in value):
         return False

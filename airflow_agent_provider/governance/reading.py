@@ -11,7 +11,7 @@ JSON escapes are undone in every reading (``\n4111...`` in a tool's JSON result 
 a line break and a number, not ``n4111``). Percent escapes and HTML entities give a
 second reading: ``%41`` may as well be a sign and a number.
 
-Most writing is undone character for character (a line break becomes two spaces),
+Most writing is undone character for character (an escaped line break becomes a space and a line break),
 so that places stay what they are and it costs a few C-speed replacements. Only
 what shrinks a text needs the map.
 """
@@ -28,6 +28,8 @@ from functools import cached_property, lru_cache
 
 # A run of backslashes counts as one: JSON inside JSON doubles them at each level.
 CODED = re.compile(r"(?<!\\)\\++(?:u(?P<unicode>[0-9a-fA-F]{4})|x(?P<hex>[0-9a-fA-F]{2})|(?P<slash>/))")
+# As many characters as were there.
+LETTERS = {"n": " \n", "r": "  ", "t": " \t", "b": "  ", "f": "  ", "v": "  "}
 QUOTE_LEVELS = 8
 # %25 is the percent sign itself, encoded again.
 PERCENT_OR_ENTITY = re.compile(
@@ -137,8 +139,8 @@ def meaning(surface: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    for letter in "nrtbfv":
-        text = text.replace(f"\\{letter}", "  ")
+    for letter, plain in LETTERS.items():
+        text = text.replace(f"\\{letter}", plain)
     for quote in "\"'":
         for _ in range(QUOTE_LEVELS):
             if f"\\{quote}" not in text:

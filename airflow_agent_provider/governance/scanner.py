@@ -19,6 +19,7 @@ from airflow_agent_provider.governance.national_ids import national_ids
 from airflow_agent_provider.governance.payments import ibans, payment_cards
 from airflow_agent_provider.governance.personal_data import Finding
 from airflow_agent_provider.governance.reading import Reading, readings
+from airflow_agent_provider.governance.tables import under_headers
 
 MAX_ROUNDS = 4
 DEFAULT_REGIONS = ("US", "GB", "DE", "FR")
@@ -77,6 +78,7 @@ class Scanner:
         yield from payment_cards(reading)
         yield from national_ids(reading)
         yield from phones(reading, self.regions)
+        yield from under_headers(reading)
         if self._declared is not None:
             yield from self._declared.findings(reading)
 

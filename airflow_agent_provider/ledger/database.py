@@ -7,9 +7,11 @@ written once, with ``:name`` parameters, in the part that both speak (``ON CONFL
 DO UPDATE``, ``RETURNING``, ``IF NOT EXISTS``); a colon or percent sign stands in no
 literal.
 
-Every transaction opens a connection and closes it: nothing is held between two
-calls, so a forked worker, a thread or a task that sleeps for a day shares nothing by
-accident. Transactions are short and touch few rows; keep them so.
+A transaction opens a connection and closes it: nothing is held between two calls, so a
+forked worker, a thread or a task that sleeps for a day shares nothing by accident. What
+is asked before every model call cannot afford that; ``hold=True`` keeps one connection
+for the process, used by one thread at a time, left alone by forks and opened anew after
+an error. Transactions are short and touch few rows; keep them so.
 
 SQLite runs in WAL mode (https://sqlite.org/wal.html): readers never wait for the one
 writer. A write transaction takes the write lock at its start (``BEGIN IMMEDIATE``);
@@ -20,15 +22,17 @@ network share, and use PostgreSQL where workers run on several machines.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from airflow_agent_provider.exceptions import ConfigurationError, SourceUnavailable
+from airflow_agent_provider.exceptions import AgentProviderError, ConfigurationError, SourceUnavailable
 
 Row = dict[str, Any]
 BUSY_S = 30.0
@@ -103,6 +107,10 @@ class Database(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Close a held connection; the next transaction opens anew."""
+        ...
+
 
 class Driver(Protocol):
     """The part of a DB-API module that tells what went wrong (PEP 249), e.g. ``psycopg2``."""
@@ -114,18 +122,70 @@ class Driver(Protocol):
     def ProgrammingError(self) -> type[Exception]: ...  # noqa: N802
 
 
+class Connections:
+    """
+    Where transactions get their connection.
+
+    :param open_one: opens a DB-API connection.
+    :param hold: keep it for the next transaction.
+    """
+
+    def __init__(self, open_one: Callable[[], Any], *, hold: bool) -> None:
+        self._open_one = open_one
+        self._hold = hold
+        self._held: Any = None
+        self._owner = 0
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def take(self) -> Generator[Any]:
+        """Give a connection; it is closed afterwards unless it is to be held and nothing failed."""
+        if not self._hold:
+            with closing(self._open_one()) as connection:
+                yield connection
+            return
+        with self._turn:
+            # A connection inherited through a fork is the parent's: neither used nor closed here.
+            if self._held is None or self._owner != os.getpid():
+                self._held, self._owner = self._open_one(), os.getpid()
+            try:
+                yield self._held
+            except AgentProviderError:
+                self._held.rollback()  # refused by our own rules: the connection is sound
+                raise
+            except BaseException:
+                self._drop()
+                raise
+
+    def close(self) -> None:
+        """Close what is held; the next transaction opens anew."""
+        with self._turn:
+            self._drop()
+
+    def _drop(self) -> None:
+        held, self._held = self._held, None
+        if held is not None and self._owner == os.getpid():
+            held.close()
+
+
 class SQLiteDatabase:
     """
     A ledger in one file.
 
     :param path: the file; its folder is made when missing.
+    :param hold: keep the connection between transactions, until :meth:`close`.
     """
 
     dialect: Literal["sqlite", "postgres"] = "sqlite"
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, hold: bool = False) -> None:
         self.path = Path(path).expanduser().absolute()
         self.label = str(self.path)
+        self._connections = Connections(self._connect, hold=hold)
+
+    def close(self) -> None:
+        """Close a held connection."""
+        self._connections.close()
 
     @contextmanager
     def read(self) -> Generator[Statements]:
@@ -146,7 +206,7 @@ class SQLiteDatabase:
     def _transaction(self, begin: str) -> Generator[Statements]:
         try:
             # Closing without a commit rolls back.
-            with closing(self._connect()) as connection:
+            with self._connections.take() as connection:
                 connection.execute(begin)
                 yield Statements(connection.cursor(), str)
                 connection.commit()
@@ -160,9 +220,11 @@ class SQLiteDatabase:
             raise ConfigurationError(
                 f"ledger {self.label}: its folder cannot be made ({error.strerror}); name a writable place"
             ) from error
-        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             self._use_wal(connection)
+            # In WAL mode safe from a killed process, and no fsync for each call of a model.
+            connection.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
             connection.close()
             raise
@@ -198,14 +260,19 @@ class PostgresDatabase:
         it is closed after every transaction.
     :param driver: the module that the connections are of, e.g. ``psycopg2``.
     :param label: where it is, for people; no secrets.
+    :param hold: keep the connection between transactions, until :meth:`close`.
     """
 
     dialect: Literal["sqlite", "postgres"] = "postgres"
 
-    def __init__(self, connect: Callable[[], Any], *, driver: Driver, label: str) -> None:
-        self._connect = connect
+    def __init__(self, connect: Callable[[], Any], *, driver: Driver, label: str, hold: bool = False) -> None:
+        self._connections = Connections(connect, hold=hold)
         self._driver = driver
         self.label = label
+
+    def close(self) -> None:
+        """Close a held connection."""
+        self._connections.close()
 
     @contextmanager
     def read(self) -> Generator[Statements]:
@@ -232,7 +299,7 @@ class PostgresDatabase:
     @contextmanager
     def _transaction(self) -> Generator[Statements]:
         try:
-            with closing(self._connect()) as connection, closing(connection.cursor()) as cursor:
+            with self._connections.take() as connection, closing(connection.cursor()) as cursor:
                 yield Statements(cursor, pyformat)
                 connection.commit()
         except self._driver.OperationalError as error:

@@ -9,8 +9,10 @@ business: a column may be called ``order`` or ``a"b``, a value may hold quotes.
 All trees read the batch under the name ``batch`` (see
 :mod:`airflow_agent_provider.quality.statement`). Where the engines differ:
 
-- NaN sorts above infinity in DuckDB and Postgres alike, so ``x > 'Infinity'`` is
-  true of NaN alone and ``abs(x) < 'Infinity'`` of finite numbers alone.
+- NaN equals itself and sorts above infinity in Postgres, so ``abs(x) < 'Infinity'``
+  is true of finite numbers alone. DuckDB sorts alike, but it answers comparisons and
+  ``isnan`` from Parquet's column statistics, which leave NaN out: only ``isfinite``
+  looks at the values.
 - DuckDB evaluates ``CASE x WHEN`` once per distinct value of a dictionary-encoded
   column, ``IN`` once per row: about three times the work.
 - Text is compared by code point (``COLLATE "C"`` in Postgres), so that order does not
@@ -63,14 +65,13 @@ class Expressions:
 
     def finite(self, name: str) -> exp.Expression:
         """Give the number, or NULL where it is NaN or infinite."""
-        infinity = self._infinity(name)
-        if infinity is None:
+        if not self.can_be_infinite(name):
             return self.column(name)
-        within = exp.LT(this=exp.Abs(this=self.column(name)), expression=infinity)
-        return exp.Case(ifs=[exp.If(this=within, true=self.column(name))])
+        return exp.Case(ifs=[exp.If(this=self._is_finite(name), true=self.column(name))])
 
     def can_be_infinite(self, name: str) -> bool:
-        return self._infinity(name) is not None
+        bare = _bare_type(self.columns[name])
+        return bare in FLOAT_TYPES or (self.dialect == "postgres" and bare == "numeric")
 
     def is_float(self, name: str) -> bool:
         return _bare_type(self.columns[name]) in FLOAT_TYPES
@@ -93,8 +94,8 @@ class Expressions:
             sides.append(exp.LT(this=self.column(name), expression=self._bound(name, minimum, label)))
         if maximum is not None:
             sides.append(exp.GT(this=self.column(name), expression=self._bound(name, maximum, label)))
-        elif (infinity := self._infinity(name)) is not None:
-            sides.append(exp.GT(this=self.column(name), expression=infinity))
+        if self.can_be_infinite(name):
+            sides.append(self._is_nan(name))
         return exp.or_(*sides)
 
     def is_not_among(self, name: str, values: Sequence[str | float | bool], label: str) -> exp.Expression:
@@ -175,13 +176,20 @@ class Expressions:
         """Name columns so that GROUP BY cannot take an alias for one of them."""
         return [exp.column(name, table=BATCH, quoted=True) for name in names]
 
-    def _infinity(self, name: str) -> exp.Expression | None:
-        """Give infinity in the column's type, or None when the type has none."""
-        if self.is_float(name):
-            return exp.cast(exp.Literal.string("Infinity"), "double")
-        if self.dialect == "postgres" and _bare_type(self.columns[name]) == "numeric":
-            return exp.cast(exp.Literal.string("Infinity"), "numeric")
-        return None
+    def _is_nan(self, name: str) -> exp.Expression:
+        if self.dialect == "duckdb":
+            infinite = exp.Anonymous(this="ISINF", expressions=[self.column(name)])
+            return exp.and_(exp.Not(this=self._is_finite(name)), exp.Not(this=infinite))
+        return exp.EQ(this=self.column(name), expression=self._special("NaN", name))
+
+    def _is_finite(self, name: str) -> exp.Expression:
+        if self.dialect == "duckdb":
+            return exp.Anonymous(this="ISFINITE", expressions=[self.column(name)])
+        return exp.LT(this=exp.Abs(this=self.column(name)), expression=self._special("Infinity", name))
+
+    def _special(self, value: str, name: str) -> exp.Expression:
+        """Write NaN or infinity in the column's own type."""
+        return exp.cast(exp.Literal.string(value), "double" if self.is_float(name) else "numeric")
 
     def _bound(self, name: str, bound: float | str, label: str) -> exp.Expression:
         kind = self.columns[name].kind

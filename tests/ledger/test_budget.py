@@ -140,7 +140,14 @@ def test_a_budget_draws_on_the_account_that_its_scope_names(budget, key):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{}, {"usd": -1}, {"usd": float("nan")}, {"requests": float("inf")}, {"usd": 1, "per": "week"}, {"usd": 1, "per": "team"}],
+    [
+        {},
+        {"usd": -1},
+        {"usd": float("nan")},
+        {"requests": float("inf")},
+        {"usd": 1, "per": "week"},
+        {"usd": 1, "per": "team"},
+    ],
 )
 def test_a_budget_that_means_nothing_is_refused(wrong):
     """Where it is written, not where it is spent."""
@@ -153,6 +160,8 @@ def test_the_worst_case_bounds_any_tokenizer():
     plain = worst_case(CallModel((Message("user", "é" * 100),), max_tokens=50))
     assert plain.input_tokens >= 200
     assert plain.output_tokens == 50
-    more = worst_case(CallModel((Message("user", "é" * 100),), (ToolSpec("t", "d" * 100, {}),), {"x": "y" * 100}))
+    more = worst_case(
+        CallModel((Message("user", "é" * 100),), (ToolSpec("t", "d" * 100, {}),), {"x": "y" * 100})
+    )
     assert more.input_tokens >= plain.input_tokens + 200
     assert worst_case(CallModel((), max_tokens=50), max_tokens=20).output_tokens == 20

@@ -14,7 +14,7 @@ KEY = "sk-secret-123"
 ASK = CallModel((Message("user", "hi"),))
 
 REJECTED = [300, 301, 302, 303, 307, 308, 400, 401, 402, 403, 404, 405, 406, 410, 413, 415, 422, 451]
-TRANSIENT = [408, 409, 425, 500, 501, 502, 503, 504, 529, 599]
+TRANSIENT = [408, 409, 424, 425, 500, 501, 502, 503, 504, 529, 599]
 
 
 @pytest.mark.parametrize("status", REJECTED)
@@ -44,6 +44,24 @@ def test_an_overloaded_server_that_names_a_time_is_rate_limiting(dialect, respon
     with pytest.raises(RateLimited) as caught:
         dialect.wire.decode(response({}, status=503, headers={"retry-after": "3"}), ASK)
     assert caught.value.retry_after_s == 3
+
+
+def test_googles_waiting_time_stands_in_the_body(dialect, response):
+    """Gemini sends no header for it; a header goes first where there is one."""
+    detail = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}
+    body = {"error": {"code": 429, "message": "Quota exceeded.", "details": [detail]}}
+    for headers, wait_s in (({}, 34.5), ({"retry-after": "7"}, 7)):
+        with pytest.raises(RateLimited) as caught:
+            dialect.wire.decode(response(body, status=429, headers=headers), ASK)
+        assert caught.value.retry_after_s == wait_s
+
+
+@pytest.mark.parametrize("delay", ["", "s", "-1s", "1e9s", "1234567s", "34", "soon"])
+def test_a_strange_waiting_time_in_the_body_counts_as_silence(response, delay):
+    """Nothing breaks on it, and nobody waits for a year."""
+    with pytest.raises(RateLimited) as caught:
+        require_success(response({"error": {"details": [{"retryDelay": delay}]}}, status=429))
+    assert caught.value.retry_after_s is None
 
 
 def test_a_used_up_quota_is_permanent(response):
@@ -96,6 +114,7 @@ def test_a_date_without_the_servers_clock_is_held_against_ours():
         b'{"error": {"message": "model not found", "type": "x"}}',
         b'{"error": "model not found"}',
         b'{"message": "model not found"}',
+        b'{"Message": "model not found"}',
         b'{"object": "error", "message": "model not found"}',
         b'{"detail": "model not found"}',
         b'{"detail": [{"loc": ["body"], "msg": "model not found"}]}',

@@ -1,0 +1,104 @@
+"""
+Cells that only their column's header gives away: phone numbers without a plus, passwords.
+
+A header may stand far above its values, and by then no word beside them tells. Two
+forms of table are understood: lines of cells (CSV, TSV, semicolons, Markdown), where
+a header line is followed by lines with as many cells, and JSON with ``columns`` and
+rows as lists. Rows as JSON objects need no help: there the name is beside the value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from airflow_agent_provider.governance.contacts import PHONE_WORDS
+from airflow_agent_provider.governance.credentials import HARMLESS_SUFFIX, hard_to_guess
+from airflow_agent_provider.governance.personal_data import Finding
+from airflow_agent_provider.governance.reading import WORD, Reading
+
+SECRET_WORDS = frozenset(
+    "password passwords passwd pwd passphrase secret token apikey key credential".split()
+)
+HEADER_WORDS = PHONE_WORDS | SECRET_WORDS
+STRICT = re.compile(r"(?:password|passwd|pwd|passphrase|secret)s?$")
+WEAK = re.compile(r"(?:token|credential|(?:api|access|account|auth|private|secret)[ _-]?key)s?$")
+MAX_HEADER_CHARS = 60
+MIN_SECRET_CHARS = 6
+DELIMITERS = "\t|;,"
+QUOTED_CELL = {
+    sign: re.compile(rf'"+[^"]*"+|[^{re.escape(sign)}]+|(?<={re.escape(sign)})') for sign in DELIMITERS
+}
+PHONE_CELL = re.compile(r"\+?\(?[0-9](?:[ \-./()]{0,3}[0-9]){6,14}")
+COLUMNS = re.compile(r'"(?:columns|headers?|fields)"{1,9}\s{0,3}:\s{0,3}\[([^\[\]{}]{1,4000})\]')
+JSON_ROW = re.compile(r"\[([^\[\]{}]{1,20000})\]")
+
+
+class Cell(NamedTuple):
+    """A cell without its quotation marks, and where it starts."""
+
+    text: str
+    start: int
+
+
+def under_headers(reading: Reading) -> Iterator[Finding]:
+    """Find phone numbers and secrets in the columns that are named so."""
+    if not reading.words & HEADER_WORDS:
+        return
+    text = reading.plain
+    if "\n" in text:
+        for delimiter in DELIMITERS:
+            if delimiter in text:
+                lines = [Cell(match[0], match.start()) for match in re.finditer(r"[^\n]+", text)]
+                yield from _table(_cells(line, delimiter) for line in lines)
+    for columns in COLUMNS.finditer(text):
+        rows = [Cell(columns[1], columns.start(1))]
+        rows += [Cell(row[1], row.start(1)) for row in JSON_ROW.finditer(text, columns.end())]
+        yield from _table(_cells(row, ",") for row in rows)
+
+
+def _table(rows: Iterable[Sequence[Cell]]) -> Iterator[Finding]:
+    """Go through rows; one that names a column of ours is the header of those that follow and are as long."""
+    width = 0
+    named: dict[int, str] = {}
+    for row in rows:
+        kinds = {place: kind for place, cell in enumerate(row) if (kind := _kind(cell.text))}
+        if kinds and len(row) > 1:
+            width, named = len(row), kinds
+        elif len(row) != width:
+            named = {}
+        for place, kind in named.items():
+            cell = row[place]
+            if _holds(kind, cell.text):
+                data_class = "phone" if kind == "phone" else "secret"
+                end = cell.start + len(cell.text)
+                yield Finding(cell.start, end, data_class, f"{data_class}:column", contextual=True)
+
+
+def _cells(line: Cell, delimiter: str) -> list[Cell]:
+    if delimiter not in line.text:
+        return []
+    cells = []
+    for match in QUOTED_CELL[delimiter].finditer(line.text):
+        text = match[0].strip().strip("\"'").strip()
+        offset = match[0].find(text) if text else 0
+        cells.append(Cell(text, line.start + match.start() + offset))
+    return cells
+
+
+def _kind(header: str) -> str:
+    if len(header) > MAX_HEADER_CHARS:
+        return ""
+    lower = header.lower()
+    if not PHONE_WORDS.isdisjoint(word.lower() for word in WORD.findall(header)):
+        return "phone"
+    if HARMLESS_SUFFIX.search(lower):
+        return ""
+    return "strict" if STRICT.search(lower) else "weak" if WEAK.search(lower) else ""
+
+
+def _holds(kind: str, cell: str) -> bool:
+    if kind == "phone":
+        return PHONE_CELL.fullmatch(cell) is not None
+    return len(cell) >= MIN_SECRET_CHARS and hard_to_guess(cell, strict=kind == "strict", quoted=False)
