@@ -8,10 +8,29 @@ implements it shares what it counts with all workers.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from airflow_agent_provider.core.effects import CallModel
-from airflow_agent_provider.core.messages import ModelReply
+from airflow_agent_provider.core.messages import ModelReply, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """
+    One try that ended, for metrics; no content.
+
+    :param outcome: ``answered``, or the error's class name.
+    :param cost_micros: micro-dollars; None when unknown.
+    :param seconds: from admission to the end.
+    """
+
+    endpoint: str
+    model: str
+    outcome: str
+    usage: Usage
+    cost_micros: int | None
+    seconds: float
 
 
 class Control(Protocol):

@@ -52,7 +52,9 @@ class Spec:
     def serialize(self) -> dict[str, Any]:
         """Give the plain JSON form; fields at their default are left out."""
         written = {one.name: getattr(self, one.name) for one in fields(self)}
-        shown = {one.name: _plain(written[one.name]) for one in fields(self) if written[one.name] != _default(one)}
+        shown = {
+            one.name: _plain(written[one.name]) for one in fields(self) if written[one.name] != _default(one)
+        }
         return {"type": type(self).__name__, **shown}
 
     def resolve(self, context: Mapping[str, Any]) -> Self:
@@ -64,12 +66,10 @@ class Spec:
         """
         task = context["task"]
         environment = task.get_template_env(context.get("dag"))
-        return self.build(
-            **{
-                one.name: task.render_template(getattr(self, one.name), context, environment)
-                for one in fields(self)
-            }
-        )
+        return self.build(**{
+            one.name: task.render_template(getattr(self, one.name), context, environment)
+            for one in fields(self)
+        })
 
     @classmethod
     def build(cls, **values: Any) -> Self:
@@ -123,9 +123,7 @@ def parse(written: Any, known: Iterable[type[S]], *, noun: str) -> S:
     if wanted not in types:
         near = difflib.get_close_matches(wanted, types, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigurationError(
-            f"{noun}: unknown type {written['type']!r}; known: {', '.join(types)}{hint}"
-        )
+        raise ConfigurationError(f"{noun}: unknown type {written['type']!r}; known: {', '.join(types)}{hint}")
     values = {str(name): value for name, value in written.items() if name != "type"}
     try:
         return types[wanted].build(**values)

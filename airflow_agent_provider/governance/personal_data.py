@@ -35,8 +35,9 @@ Say it to whoever relies on it: a clean scan is no proof that a text is anonymou
 - values broken over lines or over two messages, spelt out ("alice at example dot
   org"), translated or paraphrased, and what can be inferred from several harmless
   ones;
-- secrets that look like words (``password=swordfish``), stand alone without a
-  known prefix, or in a table whose header alone names them;
+- secrets that look like words (``password=swordfish``) or stand alone without a
+  known prefix; passwords and domestic phone numbers whose name is a header in another
+  message, or in a table laid out by spaces;
 - declared values shorter than three characters, or written otherwise than declared
   (other capitals, another order).
 """

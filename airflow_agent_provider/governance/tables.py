@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from airflow_agent_provider.governance.contacts import PHONE_WORDS
 from airflow_agent_provider.governance.credentials import HARMLESS_SUFFIX, hard_to_guess
-from airflow_agent_provider.governance.personal_data import Finding
+from airflow_agent_provider.governance.personal_data import DataClass, Finding
 from airflow_agent_provider.governance.reading import WORD, Reading
 
 SECRET_WORDS = frozenset(
@@ -71,7 +71,7 @@ def _table(rows: Iterable[Sequence[Cell]]) -> Iterator[Finding]:
         for place, kind in named.items():
             cell = row[place]
             if _holds(kind, cell.text):
-                data_class = "phone" if kind == "phone" else "secret"
+                data_class: DataClass = "phone" if kind == "phone" else "secret"
                 end = cell.start + len(cell.text)
                 yield Finding(cell.start, end, data_class, f"{data_class}:column", contextual=True)
 

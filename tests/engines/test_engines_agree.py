@@ -119,6 +119,7 @@ def test_exact_profiles_are_equal(postgres, drawn):
         return {name: one.value for name, one in scan(batch, []).profile.metric_ids().items()}
 
     one, other = in_duckdb(drawn, metrics), in_postgres(Hook(postgres), drawn, metrics)
+    assert other.pop("order.nan_count") == 0  # a numeric can be NaN in Postgres, a decimal cannot in DuckDB
     floats = {name for name, value in one.items() if isinstance(value, float)}
     assert {name: one[name] for name in one.keys() - floats} == {name: other[name] for name in other.keys() - floats}
     assert {name: one[name] for name in floats} == pytest.approx({name: other[name] for name in floats}, rel=1e-9)

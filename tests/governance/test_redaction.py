@@ -7,7 +7,7 @@ from random import Random
 
 import identifiers
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_agent_provider.core.effects import CallModel
@@ -64,6 +64,7 @@ def test_a_redacted_text_holds_nothing_more_to_find(text):
     assert SCANNER.find(PLACEHOLDER.sub("\n", redactor().redact(text))) == ()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_no_planted_identifier_survives(seed):
     """Not in prose, not in a CSV row, not in JSON, not in JSON inside JSON."""
@@ -76,8 +77,6 @@ def test_no_planted_identifier_survives(seed):
         json.dumps([record]),
         json.dumps({"result": json.dumps([record], ensure_ascii=False)}),
     ]
-    # A name beside the value is what gives a password away: a CSV header is too far for it.
-    texts[1] = texts[1].replace(planted[-1].value, "")
     redacted = "\n".join(Redactor().redact(text) for text in texts)
     assert [one for one in planted if one.value in redacted] == []
 

@@ -87,6 +87,22 @@ def test_a_column_header_names_the_values_far_below_it():
     assert found(text) == [("national_id", "44051401359"), ("national_id", "02070803628")]
 
 
+TABLES = {
+    "csv": 'id,name,phone,password,token_count\n1,"Lee, Bo",612376834,Swordfish9,12345678\n2,C,2001273124,none,14',
+    "tsv in json": json.dumps({
+        "r": "id\tname\tphone\tpassword\n1\tBo\t612376834\tSwordfish9\n2\tC\t2001273124\t"
+    }),
+    "markdown": "| Telefon | pwd |\n|---|---|\n| 612376834 | Swordfish9 |\n| 2001273124 | null |\n\n99887766 rows",
+    "json columns": '{"columns": ["phone", "secret"], "rows": [["612376834", "Swordfish9"], [2001273124, null]]}',
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_a_header_names_what_stands_in_its_column(table):
+    """Phone numbers without a plus and passwords are found by their column's name, and nothing else is."""
+    assert found(table) == [("phone", "612376834"), ("secret", "Swordfish9"), ("phone", "2001273124")]
+
+
 @pytest.mark.parametrize(
     ("written", "number"),
     [

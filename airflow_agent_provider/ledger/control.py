@@ -1,0 +1,205 @@
+"""
+What stands between a model and the wire, put together over one ledger.
+
+::
+
+    admit     reserve the worst case ─> is the circuit closed? ─> wait for a turn
+    answered  settle the true cost, the circuit is healthy
+    failed    release, or settle the worst case; count the failure
+
+Money fails closed: a call that draws on a budget is not made while the ledger does
+not answer. Breaker and rate alone fail open: without a ledger they are nobody's
+business, and a call should not fail for want of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
+
+from airflow_agent_provider.core.control import CallRecord
+from airflow_agent_provider.core.effects import CallModel
+from airflow_agent_provider.core.messages import ModelReply, Usage
+from airflow_agent_provider.exceptions import (
+    CircuitOpen,
+    ConfigurationError,
+    EndpointDisabled,
+    ModelUnavailable,
+    PriceUnknown,
+    RateLimited,
+    RequestRejected,
+    SourceUnavailable,
+)
+from airflow_agent_provider.ledger.breaker import LedgerBreaker
+from airflow_agent_provider.ledger.budget import LedgerBudget, Reservation
+from airflow_agent_provider.ledger.database import Database
+from airflow_agent_provider.ledger.rate import LedgerRate
+from airflow_agent_provider.routing.breaker import BreakerRule
+from airflow_agent_provider.routing.budget import Account, worst_case
+from airflow_agent_provider.routing.price import Price
+from airflow_agent_provider.routing.rate import RateRule
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """
+    On what terms an endpoint is asked.
+
+    :param endpoint: its name in the ledger: all that share it share breaker and rate.
+    :param model: the model's name, for records.
+    :param accounts: the budgets that are drawn on.
+    :param price: what the model costs; None when nobody says.
+    :param max_tokens: the connection's cap on answers, when it has one.
+    :param patience_s: a call cancelled after this long counts as not answered.
+    """
+
+    endpoint: str
+    model: str = ""
+    accounts: tuple[Account, ...] = ()
+    price: Price | None = None
+    max_tokens: int | None = None
+    breaker: BreakerRule = field(default_factory=BreakerRule)
+    rate: RateRule = field(default_factory=RateRule)
+    patience_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A try under way."""
+
+    held: Reservation | None
+    started_at: float
+
+
+class LedgerControl:
+    """
+    A :class:`~airflow_agent_provider.core.control.Control` over the ledger.
+
+    :param database: best one that holds its connection.
+    :param on_call: told of every try that ended; for metrics.
+    """
+
+    def __init__(
+        self, database: Database, terms: Terms, *, on_call: Callable[[CallRecord], None] | None = None
+    ) -> None:
+        self._terms = terms
+        self._budget = LedgerBudget(database)
+        self._breaker = LedgerBreaker(database, terms.breaker)
+        self._rate = LedgerRate(database, terms.rate)
+        # A local file answers faster than a thread starts.
+        self._in_thread = database.dialect == "postgres"
+        self._on_call = on_call
+        self._prepared = False
+
+    async def admit(self, call: CallModel) -> Ticket:
+        terms = self._terms
+        worst = worst_case(call, max_tokens=terms.max_tokens)
+        held = await self._reserve(worst)
+        try:
+            await asyncio.sleep(await self._do(self._wait_s, worst.total_tokens))
+        except (CircuitOpen, EndpointDisabled, asyncio.CancelledError):
+            await self._release(held)
+            raise
+        except (SourceUnavailable, ConfigurationError) as error:
+            if held:
+                await self._release(held)
+                raise
+            log.warning("breaker and rate limit are not kept: %s", error)
+        return Ticket(held, time.monotonic())
+
+    async def answered(self, ticket: Ticket, reply: ModelReply) -> ModelReply:
+        price = self._terms.price
+        cost = price.micros(reply.usage) if price else None
+        if ticket.held:
+            await self._do(self._budget.settle, ticket.held, cost, reply.usage)
+        await self._healthy()
+        self._record(ticket, "answered", reply.usage, cost)
+        return dataclasses.replace(reply, cost_micros=cost)
+
+    async def failed(self, ticket: Ticket, error: BaseException) -> None:
+        waited_s = time.monotonic() - ticket.started_at
+        if isinstance(error, RateLimited):
+            await self._quietly(self._rate.block, self._terms.endpoint, error.retry_after_s or 1.0)
+        elif isinstance(error, RequestRejected):
+            await self._healthy()
+        elif isinstance(error, ModelUnavailable) or waited_s >= self._terms.patience_s:
+            await self._quietly(self._breaker.failed, self._terms.endpoint)
+        if not ticket.held:
+            pass
+        elif _costs_nothing(error):
+            await self._release(ticket.held)
+        else:
+            await self._do(self._settle_worst, ticket.held)
+        self._record(ticket, type(error).__name__, Usage(), None)
+
+    async def _reserve(self, worst: Usage) -> Reservation | None:
+        terms = self._terms
+        if not terms.accounts:
+            return None
+        capped = [one.key for one in terms.accounts if one.budget.usd is not None]
+        if terms.price is None and capped:
+            raise PriceUnknown(
+                f"{terms.endpoint}: no price is known for model {terms.model!r}, and budget {capped[0]} caps "
+                'money. Give the connection\'s extras "input_usd_per_mtok" and "output_usd_per_mtok" '
+                "(0 for a free server)"
+            )
+        await self._do(self._prepare)
+        micros = terms.price.micros(worst) if terms.price else None
+        return await self._do(self._budget.reserve, terms.accounts, micros, worst.total_tokens)
+
+    def _wait_s(self, tokens: int) -> float:
+        """Ask the breaker, then take a turn."""
+        self._prepare()
+        self._breaker.admit(self._terms.endpoint)
+        wait_s = self._rate.take_turn(self._terms.endpoint, tokens)
+        if wait_s:
+            log.info("%s: waiting %.1f s for a turn", self._terms.endpoint, wait_s)
+        return wait_s
+
+    def _prepare(self) -> None:
+        if not self._prepared:
+            for part in (self._budget, self._breaker, self._rate):
+                part.prepare()
+            self._prepared = True
+
+    def _settle_worst(self, held: Reservation) -> None:
+        self._budget.settle(held, held.micros, Usage(held.tokens, 0))
+
+    async def _release(self, held: Reservation | None) -> None:
+        if held:
+            await self._do(self._budget.release, held)
+
+    async def _healthy(self) -> None:
+        await self._quietly(self._breaker.succeeded, self._terms.endpoint)
+
+    async def _quietly(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            await self._do(function, *args, **kwargs)
+        except (SourceUnavailable, ConfigurationError) as error:
+            log.warning("breaker and rate limit are not kept: %s", error)
+
+    async def _do(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._in_thread:
+            return await asyncio.to_thread(function, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    def _record(self, ticket: Ticket, outcome: str, usage: Usage, cost: int | None) -> None:
+        if self._on_call:
+            seconds = time.monotonic() - ticket.started_at
+            self._on_call(CallRecord(self._terms.endpoint, self._terms.model, outcome, usage, cost, seconds))
+
+
+def _costs_nothing(error: BaseException) -> bool:
+    """Whether the provider surely billed nothing: it refused, or was never reached."""
+    if isinstance(error, ModelUnavailable):
+        return not error.maybe_billed
+    return isinstance(error, (RequestRejected, ConfigurationError))
