@@ -9,6 +9,7 @@ own. A day is compared with the accepted days before it: one run at a time.
 from datetime import UTC, datetime
 from pathlib import Path
 
+from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.sdk import DAG, Variable, task
 
 from airflow_agent_provider import (
@@ -21,7 +22,12 @@ from airflow_agent_provider import (
     Unique,
 )
 
-FLOWN = "dep_time IS NOT NULL AND tailnum IS NOT NULL"
+SUMMARIZE = """
+    DELETE FROM delays WHERE day = '{{ ds }}';
+    INSERT INTO delays SELECT day, carrier, count(*), avg(dep_delay) FROM flights
+        WHERE day = '{{ ds }}' AND {{ params.rows }} GROUP BY day, carrier;
+    SELECT count(*) AS left_out FROM flights WHERE day = '{{ ds }}' AND NOT ({{ params.rows }})
+"""
 
 
 @task
@@ -35,29 +41,6 @@ def load(ds: str) -> None:
     warehouse.copy_expert("COPY flights FROM STDIN WITH (FORMAT csv, HEADER)", str(file))
 
 
-@task(multiple_outputs=True)
-def summarize(rows: str, ds: str) -> dict[str, int]:
-    """Write the mean delay by carrier from the day's rows that fit; give what was left out."""
-    from airflow.providers.postgres.hooks.postgres import PostgresHook
-
-    warehouse = PostgresHook("warehouse")
-    insert = f"""INSERT INTO delays SELECT day, carrier, count(*), avg(dep_delay)
-        FROM flights WHERE day = %s AND {rows} GROUP BY day, carrier"""
-    warehouse.run(["DELETE FROM delays WHERE day = %s", insert], parameters=[ds])
-    left_out = f"SELECT count(*) FROM flights WHERE day = %s AND NOT ({rows})"
-    return {"left_out": warehouse.get_first(left_out, parameters=[ds])[0]}
-
-
-@task(multiple_outputs=True, trigger_rule="none_failed_min_one_success")
-def publish(ds: str) -> dict[str, int]:
-    """Give the day's figures to whoever reads them."""
-    from airflow.providers.postgres.hooks.postgres import PostgresHook
-
-    day = "SELECT sum(flights), round(sum(flights * mean_delay) / sum(flights)) FROM delays WHERE day = %s"
-    flights, mean_delay = PostgresHook("warehouse").get_first(day, parameters=[ds])
-    return {"flights": int(flights), "mean_delay_minutes": int(mean_delay)}
-
-
 with DAG(
     "flight_quality",
     schedule="@daily",
@@ -65,6 +48,7 @@ with DAG(
     end_date=datetime(2013, 2, 28, tzinfo=UTC),
     catchup=True,
     max_active_runs=1,
+    default_args={"conn_id": "warehouse", "split_statements": True},
     doc_md=__doc__,
 ):
     gate = QualityAgentOperator(
@@ -85,6 +69,15 @@ with DAG(
         quarantine="flights_quarantine",
         report_path="{{ var.value.flights_reports }}/{{ ds }}.json",
     )
-    transform = summarize.override(task_id="transform")("true")
-    clean_and_transform = summarize.override(task_id="clean_and_transform")(FLOWN)
-    load() >> gate >> [transform, clean_and_transform] >> publish()
+    transform = SQLExecuteQueryOperator(task_id="transform", sql=SUMMARIZE, params={"rows": "true"})
+    clean_and_transform = SQLExecuteQueryOperator(
+        task_id="clean_and_transform",
+        sql=SUMMARIZE,
+        params={"rows": "dep_time IS NOT NULL AND tailnum IS NOT NULL"},
+    )
+    publish = SQLExecuteQueryOperator(
+        task_id="publish",
+        sql="SELECT sum(flights) AS flights FROM delays WHERE day = '{{ ds }}'",
+        trigger_rule="none_failed_min_one_success",
+    )
+    load() >> gate >> [transform, clean_and_transform] >> publish

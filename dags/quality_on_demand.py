@@ -45,14 +45,6 @@ FORM = {
         title="File",
         description="Parquet, CSV or JSON that the worker can read; or a pattern, `/data/2013-02-*.csv`.",
     ),
-    "batch": Param(
-        "2013-02-08",
-        type=["null", "string"],
-        section=WHERE,
-        title="Name of the batch",
-        description="For example its day. Judged again under its name, a batch replaces its own record; "
-        "without a name each run is a batch of its own.",
-    ),
     "checks": Param(
         [
             {"type": "row_count", "minimum": 500, "maximum": 1200},
@@ -69,6 +61,23 @@ FORM = {
         title="Checks",
         description="An object each. `type`: row_count, not_null, unique, accepted_values, between, matches, "
         "fresh, has_schema, custom_sql. Optional `severity`: info, warning, error or critical.",
+    ),
+    "history": Param(
+        "on_demand",
+        type="string",
+        minLength=1,
+        section=RULES,
+        title="History",
+        description="The batch is compared with the accepted batches of this name, and joins them "
+        "if it passes. The daily flights are in `warehouse.flights`.",
+    ),
+    "batch": Param(
+        "2013-02-08",
+        type=["null", "string"],
+        section=RULES,
+        title="Name of the batch in the history",
+        description="For example its day. Judged again under its name, a batch replaces its own record; "
+        "without a name each run is a batch of its own.",
     ),
     "threshold": Param(
         0.85,
@@ -96,7 +105,7 @@ FORM = {
     ),
 }
 
-with DAG("quality_on_demand", schedule=None, params=FORM, doc_md=__doc__):
+with DAG("quality_on_demand", schedule=None, params=FORM, is_paused_upon_creation=False, doc_md=__doc__):
 
     @task(multiple_outputs=True)
     def read_form(params: dict[str, Any]) -> dict[str, Any]:
@@ -114,6 +123,7 @@ with DAG("quality_on_demand", schedule=None, params=FORM, doc_md=__doc__):
         source=form["source"],
         checks="{{ params.checks | tojson }}",
         threshold="{{ params.threshold }}",
+        dataset="{{ params.history }}",
         batch_key="{{ params.batch or '' }}",
         llm_conn_id=form["llm_conn_id"],
     )

@@ -18,10 +18,11 @@ from airflow_agent_provider.governance.credentials import HARMLESS_SUFFIX, hard_
 from airflow_agent_provider.governance.personal_data import DataClass, Finding
 from airflow_agent_provider.governance.reading import WORD, Reading
 
-SECRET_WORDS = frozenset(
-    "password passwords passwd pwd passphrase secret token apikey key credential".split()
+SECRET_HINTS = ("pass", "pwd", "secret", "token", "key", "credential")
+HEADER_WORDS = PHONE_WORDS | frozenset(
+    "password passwords passwd pwd passphrase secret secrets token tokens key keys apikey"
+    " credential credentials".split()
 )
-HEADER_WORDS = PHONE_WORDS | SECRET_WORDS
 STRICT = re.compile(r"(?:password|passwd|pwd|passphrase|secret)s?$")
 WEAK = re.compile(r"(?:token|credential|(?:api|access|account|auth|private|secret)[ _-]?key)s?$")
 MAX_HEADER_CHARS = 60
@@ -44,36 +45,70 @@ class Cell(NamedTuple):
 
 def under_headers(reading: Reading) -> Iterator[Finding]:
     """Find phone numbers and secrets in the columns that are named so."""
-    if not reading.words & HEADER_WORDS:
+    text, lower = reading.plain, reading.lower
+    if not reading.digit_runs and not any(hint in lower for hint in SECRET_HINTS):
         return
-    text = reading.plain
-    if "\n" in text:
-        for delimiter in DELIMITERS:
-            if delimiter in text:
-                lines = [Cell(match[0], match.start()) for match in re.finditer(r"[^\n]+", text)]
-                yield from _table(_cells(line, delimiter) for line in lines)
+    named = reading.words & HEADER_WORDS
+    if not named:
+        return
+    for start in _lines_with(named, lower) if "\n" in text else ():
+        yield from _below(text, start)
     for columns in COLUMNS.finditer(text):
-        rows = [Cell(columns[1], columns.start(1))]
-        rows += [Cell(row[1], row.start(1)) for row in JSON_ROW.finditer(text, columns.end())]
-        yield from _table(_cells(row, ",") for row in rows)
+        header = _cells(Cell(columns[1], columns.start(1)), ",")
+        rows = (Cell(row[1], row.start(1)) for row in JSON_ROW.finditer(text, columns.end()))
+        yield from _column(_kinds(header), len(header), (_cells(row, ",") for row in rows))
 
 
-def _table(rows: Iterable[Sequence[Cell]]) -> Iterator[Finding]:
-    """Go through rows; one that names a column of ours is the header of those that follow and are as long."""
-    width = 0
-    named: dict[int, str] = {}
+def _lines_with(words: Iterable[str], lower: str) -> list[int]:
+    """Give where each line starts that has one of the words."""
+    starts = set()
+    for word in words:
+        at = lower.find(word)
+        while at >= 0:
+            starts.add(lower.rfind("\n", 0, at) + 1)
+            end = lower.find("\n", at)
+            at = lower.find(word, end) if end >= 0 else -1
+    return sorted(starts)
+
+
+def _below(text: str, start: int) -> Iterator[Finding]:
+    """Read the table whose header line starts here, if it is one."""
+    header = _line(text, start)
+    for delimiter in DELIMITERS:
+        cells = _cells(header, delimiter)
+        kinds = _kinds(cells)
+        if kinds and len(cells) > 1:
+            rows = (_cells(line, delimiter) for line in _lines(text, start + len(header.text) + 1))
+            yield from _column(kinds, len(cells), rows)
+
+
+def _column(kinds: dict[int, str], width: int, rows: Iterable[Sequence[Cell]]) -> Iterator[Finding]:
+    """Go through rows as wide as the header, up to one that is a header itself."""
     for row in rows:
-        kinds = {place: kind for place, cell in enumerate(row) if (kind := _kind(cell.text))}
-        if kinds and len(row) > 1:
-            width, named = len(row), kinds
-        elif len(row) != width:
-            named = {}
-        for place, kind in named.items():
+        if len(row) != width or _kinds(row):
+            return
+        for place, kind in kinds.items():
             cell = row[place]
             if _holds(kind, cell.text):
                 data_class: DataClass = "phone" if kind == "phone" else "secret"
                 end = cell.start + len(cell.text)
                 yield Finding(cell.start, end, data_class, f"{data_class}:column", contextual=True)
+
+
+def _lines(text: str, start: int) -> Iterator[Cell]:
+    while start < len(text):
+        line = _line(text, start)
+        yield line
+        start += len(line.text) + 1
+
+
+def _line(text: str, start: int) -> Cell:
+    end = text.find("\n", start)
+    return Cell(text[start : end if end >= 0 else len(text)], start)
+
+
+def _kinds(row: Sequence[Cell]) -> dict[int, str]:
+    return {place: kind for place, cell in enumerate(row) if (kind := _kind(cell.text))}
 
 
 def _cells(line: Cell, delimiter: str) -> list[Cell]:

@@ -29,7 +29,7 @@ def serve(settings: dict[str, str], state: Path, python: str) -> None:
     passwords.write_text(json.dumps({"admin": password}), encoding="utf-8")
     passwords.chmod(0o600)
     log = state / "standalone.log"
-    print("Starting Airflow's web interface; this takes about a minute ...", flush=True)
+    print("Starting Airflow's web interface; this takes up to a minute ...", flush=True)
     with Group(
         [python, "-m", "airflow", "standalone"], log=log, env=with_browser(settings, port=port)
     ) as airflow:
@@ -47,7 +47,11 @@ def serve(settings: dict[str, str], state: Path, python: str) -> None:
             "\n\nPress Ctrl-C to stop.",
             flush=True,
         )
-        airflow.process.wait()
+        try:
+            airflow.process.wait()
+        except (KeyboardInterrupt, SystemExit):
+            print("\nStopping Airflow; this takes some seconds ...", flush=True)
+            raise
         raise SystemExit(f"Airflow ended by itself; its log is in {log}.")
 
 

@@ -34,7 +34,7 @@ class Airflow:
             text=True,
             check=False,
         )
-        print(done.stdout)  # pytest shows it when a test fails
+        print(done.stdout)  # noqa: T201  # pytest shows the tasks' log when a test fails
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 

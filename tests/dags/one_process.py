@@ -28,5 +28,5 @@ initdb()
 bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
 assert not bag.import_errors, bag.import_errors
 ended = [run(**one) for one in json.loads(sys.argv[1])]
-print()
-print(json.dumps({"dags": sorted(bag.dags), "warnings": len(bag.captured_warnings), "runs": ended}))
+found = {"dags": sorted(bag.dags), "warnings": len(bag.captured_warnings), "runs": ended}
+sys.stdout.write(f"\n{json.dumps(found)}\n")

@@ -34,7 +34,18 @@ def test_file_loads_no_heavy_library(path):
     """The DAG processor parses the file again and again: engines, clients and drivers wait for the task."""
     done = subprocess.run([sys.executable, "-c", IMPORT, path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    heavy = {"pandas", "numpy", "pyarrow", "duckdb", "sqlglot", "httpx", "boto3", "psycopg", "psycopg2", "sqlalchemy"}
+    heavy = {
+        "pandas",
+        "numpy",
+        "pyarrow",
+        "duckdb",
+        "sqlglot",
+        "httpx",
+        "boto3",
+        "psycopg",
+        "psycopg2",
+        "sqlalchemy",
+    }
     assert not heavy & set(json.loads(done.stdout.splitlines()[-1]))
 
 

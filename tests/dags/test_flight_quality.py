@@ -9,6 +9,13 @@ ORDINARY = ["2013-01-15", "2013-01-16"]
 BLIZZARD = "2013-02-08"
 
 
+def only(rows):
+    """Take the one number out of a query's one row, as it stands in the XCom."""
+    while not isinstance(rows, int):
+        (rows,) = rows["__data__"] if isinstance(rows, dict) else rows
+    return rows
+
+
 @pytest.fixture(scope="module")
 def runs(airflow):
     """Two ordinary days, the blizzard, and the first of them once more."""
@@ -28,8 +35,8 @@ def test_ordinary_day_is_transformed_as_it_is(runs):
         assert run["tasks"]["transform"] == "success", day
         assert run["tasks"]["clean_and_transform"] == "skipped"
         assert run["values"]["quality_gate"]["passes"]
-        assert run["values"]["transform"] == {"left_out": 0}
-        assert run["values"]["publish"]["flights"] == run["values"]["quality_gate"]["row_count"]
+        assert only(run["values"]["transform"]) == 0
+        assert only(run["values"]["publish"]) == run["values"]["quality_gate"]["row_count"]
 
 
 def test_blizzard_is_cleaned_first_and_its_cancelled_flights_are_counted(runs):
@@ -41,9 +48,9 @@ def test_blizzard_is_cleaned_first_and_its_cancelled_flights_are_counted(runs):
     assert run["tasks"]["transform"] == "skipped"
     assert gate["quality_score"] <= 0.85
     assert gate["verdict"] == "quarantine"
-    left_out = run["values"]["clean_and_transform"]["left_out"]
+    left_out = only(run["values"]["clean_and_transform"])
     assert left_out == 472
-    assert run["values"]["publish"]["flights"] == gate["row_count"] - left_out
+    assert only(run["values"]["publish"]) == gate["row_count"] - left_out
 
 
 def test_rerun_gives_the_same_score_and_loads_nothing_twice(runs):

@@ -3,7 +3,11 @@ import pytest
 pytestmark = [pytest.mark.airflow, pytest.mark.postgres]
 
 
-WRONG = {"threshold": {"threshold": 1.5}, "kind": {"kind": "cube"}, "checks": {"checks": [{"column": "tailnum"}]}}
+WRONG = {
+    "threshold": {"threshold": 1.5},
+    "kind": {"kind": "cube"},
+    "checks": {"checks": [{"column": "tailnum"}]},
+}
 
 
 @pytest.fixture(scope="module")
@@ -12,7 +16,10 @@ def runs(airflow):
     forms = {
         "as it stands": {},
         "file": {"kind": "file", "path": str(airflow.landing / "2013-02-08.csv")},
-        "strict": {"checks": [{"type": "accepted_values", "column": "origin", "values": ["EWR"]}], "threshold": 0},
+        "strict": {
+            "checks": [{"type": "accepted_values", "column": "origin", "values": ["EWR"]}],
+            "threshold": 0,
+        },
         **WRONG,
     }
     load = {"dag_id": "flight_quality", "day": "2013-02-08"}

@@ -98,7 +98,9 @@ def test_sdist_holds_what_its_tests_need_and_no_leftovers(built):
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"LICENSE", "README.md", "CHANGELOG.md", "constraints.txt", "pyproject.toml"} <= names
     assert {"tests/packaging/test_distribution.py", "dags/flight_quality.py", "scripts/demo"} <= names
-    assert not [name for name in names if name.startswith((".venv", ".demo", ".git/")) or "__pycache__" in name]
+    assert not [
+        name for name in names if name.startswith((".venv", ".demo", ".git/")) or "__pycache__" in name
+    ]
 
 
 def test_constraints_pin_exact_versions_only():
@@ -130,7 +132,9 @@ def test_wheel_installs_alone_and_airflow_finds_it(built, tmp_path):
     }
 
     def run(*command):
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 

@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import json
 import shutil
@@ -23,6 +24,10 @@ time.sleep(600)
 """
 
 
+class Broken(Exception):
+    pass
+
+
 @pytest.fixture
 def demo(monkeypatch):
     """Make the demo's modules importable."""
@@ -30,7 +35,9 @@ def demo(monkeypatch):
 
 
 def running(pids):
-    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    return [
+        pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    ]
 
 
 @pytest.mark.parametrize("where", ["stay", "leave"])
@@ -53,23 +60,33 @@ def test_group_stops_what_ignores_sigterm_and_what_left_the_group(demo, tmp_path
     assert not running(started)
 
 
-def test_postgres_runs_for_the_block_only_even_when_it_fails(demo, tmp_path):
-    """The server has the tables while the block runs, and is gone after it, also after an error in it."""
-    import postgres
+def use(server):
+    """Count the flights with the right password, try a wrong one, and fail."""
     import psycopg
 
-    class Broken(Exception):
-        pass
+    where = json.loads(server.airflow_connection())
+    address = {
+        "host": where["host"],
+        "port": where["port"],
+        "user": where["login"],
+        "dbname": where["schema"],
+    }
+    with psycopg.connect(password=where["password"], **address) as session:
+        assert session.execute("SELECT count(*) FROM flights").fetchone() == (0,)
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(password="wrong", **address)
+    raise Broken
 
-    with pytest.raises(Broken), postgres.running(tmp_path / "pg", "warehouse", schema=DEMO / "warehouse.sql") as server:
-        where = json.loads(server.airflow_connection())
-        with psycopg.connect(
-            host=where["host"], port=where["port"], user=where["login"], password=where["password"], dbname=where["schema"]
-        ) as session:
-            assert session.execute("SELECT count(*) FROM flights").fetchone() == (0,)
-        with pytest.raises(psycopg.OperationalError):
-            psycopg.connect(host=where["host"], port=where["port"], user=where["login"], password="wrong", dbname="postgres")
-        raise Broken
+
+def test_postgres_runs_for_the_block_only_even_when_it_fails(demo, tmp_path):
+    """The server has the tables, behind a password, while the block runs; it is gone after an error in it."""
+    import postgres
+
+    with (
+        contextlib.suppress(Broken),
+        postgres.running(tmp_path / "pg", "flights", schema=DEMO / "warehouse.sql") as server,
+    ):
+        use(server)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", server.port)) != 0
 
@@ -100,10 +117,13 @@ def test_interrupted_demo_leaves_no_process(tmp_path, number):
     for part in ("scripts", "dags"):
         shutil.copytree(ROOT / part, tmp_path / part)
     with subprocess.Popen(
-        [sys.executable, tmp_path / "scripts/_demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, tmp_path / "scripts/_demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as demo:
         said = []
-        while not said or not ("Airflow is ready" in said[-1] or said[-1] == ""):
+        while not said or (said[-1] and "Airflow is ready" not in said[-1]):
             said.append(demo.stdout.readline())
         family = psutil.Process(demo.pid).children(recursive=True)
         demo.send_signal(number)

@@ -13,7 +13,9 @@ SCRIPTS = ["scripts/demo", "scripts/test", "scripts/bench", "scripts/environment
 def source(command, **environment):
     """Source the shared part in a bash of its own and run a command there."""
     script = f"set -euo pipefail; source {ROOT}/scripts/environment.sh; {command}"
-    return subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False, cwd="/")
+    return subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, check=False, cwd="/"
+    )
 
 
 def fake_python(directory, body):

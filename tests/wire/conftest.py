@@ -5,6 +5,7 @@ A new wire joins the contract by a class here and a name in ``DIALECTS``.
 """
 
 import json
+from typing import ClassVar
 
 import pytest
 
@@ -41,7 +42,7 @@ class Dialect:
     model_field = "model"
     says_its_model = True
     usage_read = Usage(100, 20, 30, 5)
-    model_list = {"data": [{"id": "a", "owned_by": "x"}, {"id": "b"}]}
+    model_list: ClassVar = {"data": [{"id": "a", "owned_by": "x"}, {"id": "b"}]}
 
     def asked(self, body):
         """The bound and the temperature of a request."""
@@ -282,7 +283,7 @@ class Google(Dialect):
     id_field = "responseId"
     usage_field = "usageMetadata"
     model_field = "modelVersion"
-    model_list = {"models": [{"name": "models/a", "version": "1"}, {"name": "models/b"}]}
+    model_list: ClassVar = {"models": [{"name": "models/a", "version": "1"}, {"name": "models/b"}]}
 
     def asked(self, body):
         return body["generationConfig"]["maxOutputTokens"], body["generationConfig"].get("temperature")
@@ -428,6 +429,12 @@ DIALECTS = {
     "gemini": Google(),
     "bedrock_converse": Bedrock(),
 }
+
+
+@pytest.fixture
+def dialects():
+    """All of them, by name."""
+    return DIALECTS
 
 
 @pytest.fixture(params=DIALECTS)
