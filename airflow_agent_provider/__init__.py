@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_agent_provider.quality.checks.validity import AcceptedValues, Between, Matches
     from airflow_agent_provider.quality.checks.volume import RowCount
     from airflow_agent_provider.quality.verdict import Policy
+    from airflow_agent_provider.routing.budget import Budget
     from airflow_agent_provider.sources.files import Files
     from airflow_agent_provider.sources.sql import Query, Table
 
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AcceptedValues": "quality.checks.validity",
     "Between": "quality.checks.validity",
+    "Budget": "routing.budget",
     "CustomQuery": "quality.checks.consistency",
     "CustomSql": "quality.checks.consistency",
     "Files": "sources.files",
@@ -50,6 +52,7 @@ _HOMES = {
 __all__ = [
     "AcceptedValues",
     "Between",
+    "Budget",
     "CustomQuery",
     "CustomSql",
     "Files",

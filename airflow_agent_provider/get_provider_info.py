@@ -115,6 +115,30 @@ def _llm_connection() -> dict[str, object]:
                 "description": "Further tries within the deadline after a transient failure. Empty: 2.",
                 "schema": {"type": ["integer", "null"], "minimum": 0},
             },
+            "input_usd_per_mtok": {
+                "label": "US dollars per million input tokens",
+                "description": (
+                    "Empty: the price list's. State it for a contract, for a server of your own (0 when "
+                    "it is free) and for a model too new for the list; under a money cap an unknown price "
+                    "is refused."
+                ),
+                "schema": {"type": ["number", "null"], "minimum": 0},
+            },
+            "output_usd_per_mtok": {
+                "label": "US dollars per million output tokens",
+                "description": "Belongs together with the price of the input.",
+                "schema": {"type": ["number", "null"], "minimum": 0},
+            },
+            "requests_per_minute": {
+                "label": "Requests a minute",
+                "description": "At most, by all workers together. Empty: no limit but the server's.",
+                "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+            },
+            "tokens_per_minute": {
+                "label": "Tokens a minute",
+                "description": "At most, by all workers together, by their worst case. Empty: no limit.",
+                "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+            },
             "region": {
                 "label": "Region for policies",
                 "description": "Where the data goes, in the words of your policies, e.g. eu, us or local.",

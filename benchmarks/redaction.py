@@ -58,8 +58,8 @@ WIRES = (OpenAIChat(), OpenAIResponses(), AnthropicMessages(), BedrockConverse()
 DESTINATION = Destination("llm_default", "benchmark", "us")
 MAKERS = [*identifiers.MAKERS.values(), identifiers.url_password, identifiers.private_key]
 PROSE = (
-    "The quality gate measured the batch of 2013-01-15 and found that the departure delay is missing in 51.04 % "
-    "of 843 rows, against 2.61 % in the weeks before. Explain with evidence which column is responsible."
+    "The quality gate measured the batch of 2013-01-15 and found that the departure delay is missing in "
+    "51.04 % of 843 rows, against 2.61 % in the weeks before. Explain with evidence which column is responsible."
 )
 NAMES = (
     "Aiyana Bruno Chidi Devika Elif Farid Greta Hana Ioana Jonas Kwame Leilani Mateo Nadia Olga Pedro".split()
@@ -72,21 +72,7 @@ FORMS: tuple[Callable[[str], str], ...] = (
     lambda value: "".join(chr(ord(sign) + 0xFEE0) if "!" <= sign <= "~" else sign for sign in value),
     "\u200b".join,
 )
-HOSTILE = (
-    "a@",
-    "1",
-    "1 ",
-    "+1 ",
-    "b@c.de.",
-    "eyJ",
-    "\\",
-    "token=",
-    "ab12 ",
-    "phone 5550199 ",
-    "<EMAIL_",
-    "a",
-    "(1) ",
-)
+HOSTILE = "a@|1|1 |+1 |b@c.de.|eyJ|\\|token=|ab12 |phone 5550199 |<EMAIL_|a|(1) ".split("|")
 
 
 @dataclass
@@ -105,7 +91,8 @@ def transcript(random: Random) -> Transcript:
         planted.extend(new)
         return new
 
-    arguments = {"where": {_name(one): one.field for one in drawn(3)}, "limit": 10, "note": PROSE[:40]}
+    where = [{_name(one): one.field} for one in drawn(3)]
+    arguments = {"where": where, "limit": 10, "note": PROSE[:40]}
     messages = (
         Message("system", f"You explain failed checks. {_sentences(random, drawn(2))}"),
         Message("user", f"{PROSE} {_sentences(random, drawn(6))}"),
@@ -149,7 +136,9 @@ def _sentences(random: Random, planted: list[identifiers.Identifier]) -> str:
 
 def _rows(random: Random, planted: list[identifiers.Identifier]) -> str:
     """Give a tool's result: the values of each name as rows, in one of the forms that tools give."""
-    columns = {_name(one): one for one in planted}
+    columns: dict[str, identifiers.Identifier] = {}
+    for one in planted:
+        columns.setdefault(_name(one), one)
     left = [one for one in planted if columns[_name(one)] is not one]
     records = [
         {"id": n, "day": "2013-01-15", **{name: one.field for name, one in columns.items()}} for n in (1, 2)
@@ -165,12 +154,14 @@ def _rows(random: Random, planted: list[identifiers.Identifier]) -> str:
     elif form == "csv":
         out = io.StringIO()
         writer = csv.writer(out, delimiter=random.choice(",;\t"))
-        # Two lines in one cell are beyond a reader of lines; a key of many lines is found by itself.
         writer.writerow(records[0])
         writer.writerows(one.values() for one in records)
         text = out.getvalue()
     else:
-        text = "\n".join(f"2013-01-15 10:15:0{n},123 WARN loader: {name}={value}" for n, one in enumerate(records) for name, value in one.items())  # fmt: skip
+        fields = [(n, name, value) for n, one in enumerate(records) for name, value in one.items()]
+        text = "\n".join(
+            f"2013-01-15 10:15:0{n},123 WARN loader: {name}={value}" for n, name, value in fields
+        )
     return f"{text}\n{_sentences(random, left)}"
 
 
@@ -250,18 +241,20 @@ def clean_texts(random: Random) -> Iterator[str]:
 
 
 def _clean_lines(random: Random) -> Iterator[str]:
-    number = random.randrange
-    at = f"2013-{number(1, 13):02}-{number(1, 29):02}T{number(24):02}:{number(60):02}:{number(60):02}"
-    yield f"[{at}.{number(10**6):06}+0000] {{taskinstance.py:{number(2000)}}} INFO - run scheduled__{at}+00:00 try 1"
-    yield f"{at.replace('T', ' ')},{number(1000):03} WARN pool-{number(99)} took {number(10**7)} ms, {number(10**12)} bytes"
-    yield f"trace {uuid.UUID(int=random.getrandbits(128), version=4)} commit {sha256(random.randbytes(8)).hexdigest()}"
-    yield f"price ${number(10**6):,}.{number(100):02}, {number(10**4)}.{number(100):02} EUR, total {random.uniform(0, 1e6)!r}"
-    yield f"order {number(10**7)}, shipment {number(10**9)}, epoch {number(13 * 10**8, 14 * 10**8)}.{number(10**6):06}"
-    yield f"airflow version 3.{number(9)}.{number(9)}.{number(9)}, pandas=={number(3)}.{number(9)}.{number(20)}, v{number(9)}.1.2"
-    yield f"SELECT carrier, avg(dep_delay)::float FROM flights WHERE day = DATE '{at[:10]}' AND flight > {number(6000)}"
-    yield f"mean {random.gauss(12, 40)!r} p05 {random.gauss(-9, 1)!r} distinct {number(4000)} null {random.random()!r}"
-    yield f"token: string, max_tokens={number(10**5)}, password=get_password(), key: primary_key_{number(100)}"
-    yield f"s3://warehouse/flights/day={at[:10]}/part-{number(10**5):05}-{sha256(random.randbytes(4)).hexdigest()[:20]}.parquet"
+    number, seconds = random.randrange, random.randrange(1356998400, 1388534400)
+    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    yield f"[{at}.{number(10**6):06}+0000] {{taskinstance.py:{number(2000)}}} INFO - scheduled__{at}+00:00"
+    yield f"{at.replace('T', ' ')},{number(1000):03} WARN pool-{number(99)} took {number(10**7)} ms"
+    yield f"trace {uuid.UUID(int=random.getrandbits(128), version=4)} {number(10**12)} bytes"
+    yield f"commit {sha256(random.randbytes(8)).hexdigest()} etag {number(2**64):032x}"
+    yield f"price ${number(10**6):,}.{number(100):02}, {number(10**4)}.{number(100):02} EUR"
+    yield f"total {random.uniform(0, 1e6)!r} of {number(10**9)}"
+    yield f"order {number(10**7)}, shipment {number(10**9)}, epoch {seconds}.{number(10**6):06} {seconds}123"
+    yield f"version 3.{number(9)}.{number(9)}.{number(9)}, pandas=={number(3)}.{number(9)}.{number(20)}"
+    yield f"SELECT avg(dep_delay)::float FROM flights WHERE day = '{at[:10]}' AND id > {number(10**6)}"
+    yield f"mean {random.gauss(12, 40)!r} p05 {random.gauss(-9, 1)!r} distinct {number(4000)}"
+    yield f"token: string, max_tokens={number(10**5)}, password=get_password(), key: id_{number(100)}"
+    yield f"s3://warehouse/flights/day={at[:10]}/part-{number(10**5):05}-{number(2**64):016x}.parquet"
     yield PROSE
 
 
@@ -276,73 +269,98 @@ def cpu_us_per_kb(texts: list[str], redact: Callable[[str], object]) -> float:
 def report_costs(clean: list[str], dirty: list[CallModel]) -> None:
     scanner = Scanner()
     texts = [message.content for call in dirty for message in call.messages]
-    warm = Redactor(scanner)
-    for text in (*texts, *clean):
-        warm.redact(text)
-    log = ("CPU per KB, microseconds:",)
-    log += (f"clean, first seen {cpu_us_per_kb(clean, Redactor(scanner).redact):.0f}",)
-    log += (f"clean prose {cpu_us_per_kb([PROSE * n for n in range(5, 50)], Redactor(scanner).redact):.0f}",)
-    log += (
-        f"with findings, first seen {cpu_us_per_kb(texts, lambda text: Redactor(scanner).redact(text)):.0f}",
-    )
-    log += (f"clean, seen before {cpu_us_per_kb(clean, warm.redact):.2f}",)
-    log += (
-        f"with findings, seen before {cpu_us_per_kb(texts, lambda text: warm.branch().redact(text)):.0f}",
-    )
-    print(*log, sep="  ")
+    sparse = [f"{PROSE * 10} Ask {identifiers.email(Random(n)).value}." for n in range(50)]
+
+    def fresh(text: str) -> str:
+        return Redactor(scanner).redact(text)
+
+    def seen(some: list[str]) -> float:
+        warm = Redactor(scanner)
+        for text in some:
+            warm.redact(text)
+        return cpu_us_per_kb(some, lambda text: warm.branch().redact(text))
+
+    for text in texts:
+        fresh(text)
+    prose = [PROSE * times for times in range(5, 50)]
+    print("CPU in microseconds per KB, first seen / seen before:")
+    for name, some in (
+        ("prose", prose),
+        ("clean data", clean),
+        ("one finding in 2 KB", sparse),
+        ("dense", texts),
+    ):
+        print(f"  {name:<20} {cpu_us_per_kb(some, fresh):7.1f} / {seen(some):5.1f}")
     growth = {}
     for unit in HOSTILE:
         small, large = (cpu_us_per_kb([(unit * size)[:size]], scanner.find) for size in (50_000, 500_000))
         growth[unit] = (large / max(small, 1.0), large)
     worst = max(growth, key=lambda unit: growth[unit][1])
     print(
-        f"hostile, 500,000 characters: at most {growth[worst][1]:.0f} microseconds per KB ({worst!r}); ten times "
-        f"the text costs at most {max(ratio for ratio, _ in growth.values()):.1f} times as much per KB"
+        f"hostile texts of 500,000 characters: at most {growth[worst][1]:.0f} microseconds per KB "
+        f"({worst!r}), and {max(ratio for ratio, _ in growth.values()):.1f} times what 50,000 cost per KB"
     )
+
+
+@dataclass
+class Tally:
+    """What became of the planted values, by class."""
+
+    planted: Counter[str] = field(default_factory=Counter)
+    leaked: Counter[str] = field(default_factory=Counter)
+    restored: Counter[str] = field(default_factory=Counter)
+
+    def add(self, one: identifiers.Identifier, bodies: str, told: str) -> None:
+        is_out, is_back = leaks(one, bodies), is_restored(one, told)
+        self.planted[one.data_class] += 1
+        self.leaked[one.data_class] += is_out
+        self.restored[one.data_class] += is_back
+        if is_out or not is_back:
+            print(f"{one.data_class} {one.kind} {one.word!r}: {'leaked' if is_out else 'not restored'}")
+
+    def report(self) -> None:
+        for name, count in sorted(self.planted.items()):
+            leaked, restored = self.leaked[name], self.restored[name]
+            print(f"{name:<13} planted {count:6}  leaked {leaked:3}  restored {restored:6}")
+
+
+def send(random: Random, call: CallModel) -> tuple[str, str]:
+    """Give every request body, raw and with its JSON strings undone, and the restored answer."""
+    clearance = clear(call, policy=Policy(), redactor=Redactor(), destination=DESTINATION)
+    sent = [wire.encode(clearance.call, model="benchmark", key=None).body.decode() for wire in WIRES]
+    bodies = "\n".join((*sent, *(text for body in sent for text in strings(json.loads(body)))))
+    reply = clearance.restore(answer(random, clearance.call))
+    requested = json.dumps([one.arguments for one in reply.tool_requests], ensure_ascii=False)
+    return bodies, f"{reply.text}\n{requested}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--transcripts", type=int, default=500)
+    parser.add_argument("--transcripts", type=int, default=300)
     parser.add_argument("--seed", type=int, default=2013)
     options = parser.parse_args()
     random = Random(options.seed)
     transcripts = [transcript(random) for _ in range(options.transcripts)]
-    planted, leaked, restored = Counter(), Counter(), Counter()
+    tally = Tally()
     for each in transcripts:
-        clearance = clear(each.call, policy=Policy(), redactor=Redactor(), destination=DESTINATION)
-        sent = [wire.encode(clearance.call, model="benchmark", key=None).body.decode() for wire in WIRES]
-        bodies = "\n".join((*sent, *(text for body in sent for text in strings(json.loads(body)))))
-        reply = clearance.restore(answer(random, clearance.call))
-        told = (
-            f"{reply.text}\n{json.dumps([one.arguments for one in reply.tool_requests], ensure_ascii=False)}"
-        )
+        bodies, told = send(random, each.call)
         for one in each.planted:
-            planted[one.data_class] += 1
-            leaked[one.data_class] += leaks(one, bodies)
-            restored[one.data_class] += is_restored(one, told)
-            if leaks(one, bodies) or not is_restored(one, told):
-                print(
-                    f"{one.data_class} {one.kind} {one.word!r}: {'leaked' if leaks(one, bodies) else 'lost'}"
-                )
+            tally.add(one, bodies, told)
+    tally.report()
     clean = list(clean_texts(random))
     scanner = Scanner()
     false_positives = [(one, text) for text in clean for one in scanner.find(text)]
     for one, text in false_positives[:20]:
         print(f"false positive {one.detector}: {text[one.start : one.end]!r}")
-    for data_class, count in sorted(planted.items()):
-        print(
-            f"{data_class:<13} planted {count:6}  leaked {leaked[data_class]:3}  restored {restored[data_class]:6}"
-        )
     print(f"clean text: {sum(map(len, clean)) / 1024:.0f} KB, {len(false_positives)} false positives")
     report_costs(clean, [each.call for each in transcripts[:50]])
     print(
         json.dumps({
-            "planted": planted.total(),
-            "leaked": leaked.total(),
-            "restored": restored.total(),
+            "planted": tally.planted.total(),
+            "leaked": tally.leaked.total(),
+            "restored": tally.restored.total(),
             "false_positives": len(false_positives),
         })
     )

@@ -77,9 +77,9 @@ def _translate(error: Exception, label: str) -> AgentProviderError:
 
 def _without_code(kind: str, first: str, label: str) -> AgentProviderError:
     """Judge an error that came before a session: only its text tells a wrong login from a dead server."""
-    if kind != "OperationalError" and kind != "InterfaceError":
-        return DataError(f"{label}: the driver refuses the statement ({kind})")
-    if NO_ENTRY.search(first):
+    if kind not in {"OperationalError", "InterfaceError", "ProgrammingError"}:
+        return DataError(f"{label}: the driver could not read the answer ({kind})")
+    if kind == "ProgrammingError" or NO_ENTRY.search(first):
         return ConfigurationError(
             f"{label}: the database refuses the connection; check its host, database, user and password"
         )

@@ -7,9 +7,13 @@ that mixes two ways of writing dates, which is the very thing to be reported. So
 nothing is guessed here:
 
 1. the header gives the columns, and the delimiter is the one it uses most;
-2. every field is loaded as text, each row held to the header's width;
+2. every field is read as text, each row held to the header's width;
 3. a column's type is the first of a short list that **all** of its values fit;
    what fits none stays text. ``00501`` is text: a number would lose its zeros.
+
+Parsing is cheap and storing is not, so the file is parsed once more rather than
+kept as text: the first rows rule most types out, one pass over all rows confirms
+what is left (another only where a type fails late), and the last pass loads.
 
 An empty field is NULL, a quoted empty one (``""``) is an empty text.
 """
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     import duckdb
 
 DELIMITERS = ",;\t|"
-RAW = "rows_as_text"
+FIRST_ROWS = 1_000
 DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 TIME = "[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
 # Each type with the form that its values have; a column takes the first that all of its values fit.
@@ -56,19 +60,12 @@ def load_csv(connection: duckdb.DuckDBPyConnection, paths: Sequence[str], *, tab
     for path in paths[1:]:
         if read_header(path) != (names, delimiter):
             raise DataError(f"{path}: has another header than {paths[0]}; measure them apart")
-    files = ", ".join(literal(path) for path in paths)
-    texts = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
-    connection.execute(
-        f"CREATE TABLE {RAW} AS SELECT * FROM read_csv([{files}], columns = {{{texts}}}, auto_detect = false, "
-        f"header = true, delim = {literal(delimiter)}, quote = '\"', escape = '\"', comment = '', "
-        "strict_mode = true, null_padding = false, ignore_errors = false, allow_quoted_nulls = false)"
-    )
+    texts = _as_text(paths, names, delimiter)
+    types = _types(connection, names, texts)
     typed = ", ".join(
-        f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}"
-        for name, kind in _types(connection, names).items()
+        f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}" for name, kind in types.items()
     )
-    connection.execute(f"CREATE TABLE {table} AS SELECT {typed} FROM {RAW}")
-    connection.execute(f"DROP TABLE {RAW}")
+    connection.execute(f"CREATE TABLE {table} AS SELECT {typed} FROM {texts}")
 
 
 def read_header(path: str) -> tuple[list[str], str]:
@@ -120,28 +117,41 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _types(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[str, str]:
-    """Find each column's type: the first candidate of each is tried in one pass, then the next of those left."""
+def _as_text(paths: Sequence[str], names: Sequence[str], delimiter: str) -> str:
+    """Give SQL for the rows with every field as text; nothing about them is guessed."""
+    files = ", ".join(literal(path) for path in paths)
+    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
+    return (
+        f"read_csv([{files}], columns = {{{columns}}}, auto_detect = false, header = true, "
+        f"delim = {literal(delimiter)}, quote = '\"', escape = '\"', comment = '', strict_mode = true, "
+        "null_padding = false, ignore_errors = false, allow_quoted_nulls = false)"
+    )
+
+
+def _types(connection: duckdb.DuckDBPyConnection, names: Sequence[str], texts: str) -> dict[str, str]:
+    """Find each column's type; VARCHAR where no other fits, or where there is no value."""
     settled = dict.fromkeys(names, "VARCHAR")
-    candidates = {name: list(TYPES) for name in names}
-    while candidates:
-        trials = [(name, kinds.pop(0)) for name, kinds in candidates.items()]
-        asked = ", ".join(_fits(name, kind) for name, kind in trials)
-        answers = connection.execute(f"SELECT {asked} FROM {RAW}").fetchone() or ()
-        for (name, kind), fits in zip(trials, answers, strict=True):
-            if fits is None:  # no value at all
-                del candidates[name]
-            elif fits:
+    every = [(name, kind) for name in names for kind in TYPES]
+    first = _fits(connection, every, f"(SELECT * FROM {texts} LIMIT {FIRST_ROWS})")
+    open_kinds = {name: [kind for kind in TYPES if first[name, kind] is not False] for name in names}
+    while open_kinds := {name: kinds for name, kinds in open_kinds.items() if kinds}:
+        fits = _fits(connection, [(name, kinds[0]) for name, kinds in open_kinds.items()], texts)
+        for (name, kind), answer in fits.items():
+            open_kinds[name] = open_kinds[name][1:] if answer is False else []
+            if answer:
                 settled[name] = kind
-                del candidates[name]
-            elif not candidates[name]:
-                del candidates[name]
     return settled
 
 
-def _fits(name: str, kind: str) -> str:
-    column = identifier(name)
-    return (
-        f"bool_and(regexp_full_match({column}, {literal(TYPES[kind])}) AND TRY_CAST({column} AS {kind}) IS NOT NULL)"
-        f" FILTER ({column} IS NOT NULL)"
+def _fits(
+    connection: duckdb.DuckDBPyConnection, trials: Sequence[tuple[str, str]], source: str
+) -> dict[tuple[str, str], bool | None]:
+    """Tell for columns and types whether all values fit, in one pass; None where there is no value."""
+    asked = ", ".join(
+        f"bool_and(regexp_full_match({identifier(name)}, {literal(TYPES[kind])}) "
+        # Without the filter a NULL would fit no type: NULL AND FALSE is FALSE.
+        f"AND TRY_CAST({identifier(name)} AS {kind}) IS NOT NULL) FILTER (WHERE {identifier(name)} IS NOT NULL)"
+        for name, kind in trials
     )
+    answers = connection.execute(f"SELECT {asked} FROM {source}").fetchone() or ()
+    return dict(zip(trials, answers, strict=True))

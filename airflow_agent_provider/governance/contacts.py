@@ -15,7 +15,7 @@ within 24 characters of a word      always, from 7 digits on
 such as "phone", "tel", "móvil"
 elsewhere in a text with such a     when valid in one of the regions, or 9 to 13
 word                                digits in two to six groups and no date
-``(212) 555-0123``, ``212-555-``    when valid and one of the regions is in the
+``(212) 555-0123``, ``212-555-``    when one of the regions is in the
 ``0123`` without any such word      North American plan
 ``030 1234567``, ``06 12 34 ...``   when separated, no date and valid in one of
 without any such word               the regions
@@ -26,7 +26,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from airflow_agent_provider.governance.personal_data import Finding
 from airflow_agent_provider.governance.reading import Reading, Run
@@ -37,7 +38,11 @@ URL_USER_BEFORE = re.compile(r"://[^\s/:@\"'<>]{0,128}:[^\s/\"'<>]{0,24}$")
 LOCAL_BACKWARDS = re.compile(r"[\w.+%'-]{1,64}")
 IPV4 = re.compile(r"[0-9](?<![\w.].)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?!\w|\.[0-9])")
 IPV6_HINT = re.compile(r":(?::|(?:[0-9A-Fa-f]{1,4}:){3})")
-IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{4}|::[fF]{4}):[0-9A-Fa-f:.]{1,40}")
+# All eight groups, or a start as addresses in use have: other shortened forms are slices and casts too.
+IPV6 = re.compile(
+    r"(?<![\w:.])(?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}(?![\w:])"
+    r"|(?:[0-9A-Fa-f]{4}|::[fF]{4}):[0-9A-Fa-f:.]{1,40})"
+)
 VERSION_BEFORE = re.compile(
     r"(?:version|release|build|driver|(?:chrome|edg[ea]?|opr|safari|firefox)/|[=<>~]=|\bv)[\s\"'=:]{0,3}$"
 )
@@ -62,15 +67,18 @@ DOUBLE_ZERO = re.compile(
 )
 NORTH_AMERICAN = re.compile(
     r"(?<![0-9A-Za-z_.\-/])(?:1[-. ])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[-.])[2-9][0-9]{2}[-. ][0-9]{4}"
-    r"(?![0-9A-Za-z_]|[-./][0-9])"
+    r"(?![0-9A-WYZa-wyz_]|[-./][0-9])"
 )
 TRUNK = re.compile(
     r"(?<![0-9A-Za-z_.\-/])\(?0[1-9][0-9]{0,4}\)?(?:[ \-./()]{1,3}[0-9]{2,8}){1,5}+(?![0-9A-Za-z_])"
 )
+EXTENSION = re.compile(
+    r"[ ,;]{0,2}(?:x|ext\.?|extension|#)[ .:]{0,2}[0-9]{1,6}(?![0-9A-Za-z])", re.IGNORECASE
+)
 DATE = re.compile(
     r"[0-9]{1,2}([./-])[0-9]{1,2}\1(?:[0-9]{4}|[0-9]{2})(?![0-9])|(?:19|20)[0-9]{2}[./-][0-9]{2}[./-][0-9]{2}"
 )
-NUMBER = re.compile(r"[^0-9\n,;{}]{0,24}?(\(?[0-9](?:[ \-./()]{0,3}[0-9]){6,14}+)(?![0-9])")
+NUMBER = re.compile(r"[^0-9\n\0,;{}]{0,24}?(\(?[0-9](?:[ \-./()]{0,3}[0-9]){6,14}+)(?![0-9])")
 
 
 def emails(reading: Reading) -> Iterator[Finding]:
@@ -120,18 +128,26 @@ def phones(reading: Reading, regions: Sequence[str]) -> Iterator[Finding]:
     :param regions: ISO 3166 codes of the countries whose national forms are looked for.
     """
     text = reading.plain
-    if "+" in text:
-        for match in INTERNATIONAL.finditer(text):
-            yield from _international(text, match.start(), match.end())
-    if not reading.digit_runs:
-        return
-    words = list(PHONE_WORD.finditer(text)) if reading.words & PHONE_WORDS else []
+    found = list(_international(text)) if "+" in text else []
+    if reading.digit_runs:
+        words = list(PHONE_WORD.finditer(text)) if reading.words & PHONE_WORDS else []
+        found += _beside(text, words)
+        covered = bytearray(len(text) + 1)
+        for one in found:
+            covered[one.start : one.end] = b"\1" * (one.end - one.start)
+        for run in reading.digit_runs:
+            if not covered[run.start] or not covered[run.end - 1]:
+                found += _national(text, run, regions, beside_word=bool(words))
+    for one in found:
+        extension = EXTENSION.match(text, one.end)
+        yield replace(one, end=extension.end()) if extension else one
+
+
+def _beside(text: str, words: Iterable[re.Match[str]]) -> Iterator[Finding]:
     for word in words:
         number = NUMBER.match(text, word.end())
         if number:
             yield Finding(*number.span(1), "phone", "phone:context", contextual=True)
-    for run in reading.digit_runs:
-        yield from _national(text, run, regions, beside_word=bool(words))
 
 
 def _national(text: str, run: Run, regions: Sequence[str], *, beside_word: bool) -> Iterator[Finding]:
@@ -145,7 +161,7 @@ def _national(text: str, run: Run, regions: Sequence[str], *, beside_word: bool)
         if _valid(f"+{match[0][2:]}", None):
             yield Finding(match.start(), match.end(), "phone", "phone:international")
     for match in NORTH_AMERICAN.finditer(text, *window):
-        if NORTH_AMERICA & set(regions) and _valid(match[0], "US"):
+        if NORTH_AMERICA & set(regions):
             yield Finding(match.start(), match.end(), "phone", "phone:US")
     for match in TRUNK.finditer(text, *window):
         for region in regions:
@@ -157,30 +173,27 @@ def _matched(text: str, run: Run, regions: Sequence[str]) -> Iterator[Finding]:
     import phonenumbers
 
     written = text[run.start : run.end]
-    if (
-        GROUPED.fullmatch(written)
-        and MIN_UNNAMED_DIGITS <= run.digits <= MAX_GROUPED_DIGITS
-        and not DATE.search(written)
-    ):
+    is_one = MIN_UNNAMED_DIGITS <= run.digits <= MAX_GROUPED_DIGITS and GROUPED.fullmatch(written)
+    if is_one and not DATE.search(written):
         yield Finding(run.start, run.end, "phone", "phone:grouped", contextual=True)
+        return
     for region in regions:
         for match in phonenumbers.PhoneNumberMatcher(written, region):
             start, end = run.start + match.start, run.start + match.end
             yield Finding(start, end, "phone", f"phone:{region}", contextual=True)
 
 
-def _international(text: str, start: int, end: int) -> Iterator[Finding]:
+def _international(text: str) -> Iterator[Finding]:
     import phonenumbers
 
-    written = text[start:end]
-    for leniency in (phonenumbers.Leniency.VALID, phonenumbers.Leniency.POSSIBLE):
-        found = [
-            Finding(start + match.start, start + match.end, "phone", "phone:international")
-            for match in phonenumbers.PhoneNumberMatcher(written, None, leniency=leniency)
-        ]
-        if found:
-            yield from found
-            return
+    for candidate in INTERNATIONAL.finditer(text):
+        for leniency in (phonenumbers.Leniency.VALID, phonenumbers.Leniency.POSSIBLE):
+            matches = list(phonenumbers.PhoneNumberMatcher(candidate[0], None, leniency=leniency))
+            for match in matches:
+                start, end = candidate.start() + match.start, candidate.start() + match.end
+                yield Finding(start, end, "phone", "phone:international")
+            if matches:
+                break
 
 
 def _valid(written: str, region: str | None) -> bool:

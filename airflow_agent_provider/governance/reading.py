@@ -31,9 +31,11 @@ CODED = re.compile(r"(?<!\\)\\++(?:u(?P<unicode>[0-9a-fA-F]{4})|x(?P<hex>[0-9a-f
 # As many characters as were there.
 LETTERS = {"n": " \n", "r": "  ", "t": " \t", "b": "  ", "f": "  ", "v": "  "}
 QUOTE_LEVELS = 8
-# %25 is the percent sign itself, encoded again.
+# %25 is the percent sign itself, encoded again. One character may be several bytes of UTF-8.
+TAIL = r"(?:%(?:25){0,4}[89ABab][0-9a-fA-F])"
 PERCENT_OR_ENTITY = re.compile(
-    r"%(?:25){0,4}(?P<percent>[2-7][0-9a-fA-F])|&#(?:[xX](?P<hex>[0-9a-fA-F]{1,6})|(?P<decimal>[0-9]{1,7}));"
+    rf"%(?:25){{0,4}}(?P<bytes>[CDcd][0-9a-fA-F]{TAIL}|[Ee][0-9a-fA-F]{TAIL}{{2}}|[Ff][0-7]{TAIL}{{3}})"
+    r"|%(?:25){0,4}(?P<percent>[2-7][0-9a-fA-F])|&#(?:[xX](?P<hex>[0-9a-fA-F]{1,6})|(?P<decimal>[0-9]{1,7}));"
     r"|&(?P<name>commat|period|colon|plus|lowbar|hyphen|nbsp|amp);"
 )
 ENTITIES = {
@@ -50,7 +52,7 @@ ENTITIES = {
 # fractions, most of what looks so in data, are passed over.
 DIGIT_RUN = re.compile(
     r"[0-9](?:(?P<date>(?:(?<=1)9|(?<=2)0)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?![0-9]|[-./][0-9]))"
-    r"|(?P<decimal>[0-9]{0,9}\.[0-9]{4,}+(?![ \-./()_]{1,3}[0-9]))|(?:[ \-./()_]{0,3}[0-9]){6,}+)"
+    r"|(?P<decimal>[0-9]{0,2}\.[0-9]{4,}+(?![ \-./()_]{1,3}[0-9]))|(?:[ \-./()_]{0,3}[0-9]){6,}+)"
 )
 # customerSsn is two words.
 WORD = re.compile(r"[A-Z]+[^\W\d_A-Z]*|[^\W\d_A-Z]+")
@@ -156,6 +158,9 @@ def _json_character(match: re.Match[str]) -> str:
 def _web_character(match: re.Match[str]) -> str:
     if match["name"]:
         return ENTITIES[match["name"]]
+    if match["bytes"]:
+        octets = re.sub(r"%(?:25)*", "", match["bytes"])
+        return bytes.fromhex(octets).decode("utf-8", "replace")[:1]
     code = int(match["decimal"]) if match["decimal"] else int(match["percent"] or match["hex"], 16)
     return chr(code) if code <= sys.maxunicode else " "
 

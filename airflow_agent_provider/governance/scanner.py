@@ -91,5 +91,5 @@ def _mapped(finding: Finding, reading: Reading) -> Finding:
 def _blanked(text: str, findings: Iterable[Finding]) -> str:
     blank = list(text)
     for one in findings:
-        blank[one.start : one.end] = "\n" * (one.end - one.start)
+        blank[one.start : one.end] = "\0" * (one.end - one.start)
     return "".join(blank)

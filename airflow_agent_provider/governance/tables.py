@@ -31,7 +31,7 @@ DELIMITERS = "\t|;,"
 QUOTED_CELL = {
     sign: re.compile(rf'"+[^"]*"+|[^{re.escape(sign)}]+|(?<={re.escape(sign)})') for sign in DELIMITERS
 }
-PHONE_CELL = re.compile(r"\+?\(?[0-9](?:[ \-./()]{0,3}[0-9]){6,14}")
+PHONE_CELL = re.compile(r"\+?\(?[0-9](?:[ \-./()]{0,3}[0-9]){6,14}(?: ?(?:x|ext\.?) ?[0-9]{1,6})?")
 COLUMNS = re.compile(r'"(?:columns|headers?|fields)"{1,9}\s{0,3}:\s{0,3}\[([^\[\]{}]{1,4000})\]')
 JSON_ROW = re.compile(r"\[([^\[\]{}]{1,20000})\]")
 

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 SECTION = "agent_provider"
 
 
-def ledger_database(conn_id: str | None = None) -> Database:
+def ledger_database(conn_id: str | None = None, *, hold: bool = False) -> Database:
     """
     Give the ledger's database; nothing is opened yet.
 
     :param conn_id: a PostgreSQL connection; None: as configured.
+    :param hold: keep its connection between transactions, for what is asked before every model call.
     :raises ConfigurationError: when the connection is missing or is no PostgreSQL.
     """
     from airflow.sdk.configuration import conf
@@ -32,14 +33,13 @@ def ledger_database(conn_id: str | None = None) -> Database:
 
     name = conn_id or conf.get(SECTION, "ledger_conn_id", fallback="")
     if name:
-        return _postgres(name)
+        return _postgres(name, hold=hold)
     home = os.environ.get("AIRFLOW_HOME", "~/airflow")
-    return SQLiteDatabase(
-        conf.get(SECTION, "ledger_path", fallback="") or f"{home}/agent_provider/ledger.sqlite"
-    )
+    path = conf.get(SECTION, "ledger_path", fallback="") or f"{home}/agent_provider/ledger.sqlite"
+    return SQLiteDatabase(path, hold=hold)
 
 
-def _postgres(conn_id: str) -> Database:
+def _postgres(conn_id: str, *, hold: bool) -> Database:
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
 
@@ -61,4 +61,6 @@ def _postgres(conn_id: str) -> Database:
 
     driver = import_module("psycopg" if postgres.USE_PSYCOPG3 else "psycopg2")
     hook = postgres.PostgresHook(postgres_conn_id=conn_id)
-    return PostgresDatabase(hook.get_conn, driver=cast("Driver", driver), label=f"connection {conn_id!r}")
+    return PostgresDatabase(
+        hook.get_conn, driver=cast("Driver", driver), label=f"connection {conn_id!r}", hold=hold
+    )

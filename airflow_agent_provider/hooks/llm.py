@@ -15,6 +15,7 @@ Nothing is read or sent before the first method that needs it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_agent_provider.core.effects import CallModel
     from airflow_agent_provider.core.messages import ModelReply
     from airflow_agent_provider.drivers.http import HttpModel
+    from airflow_agent_provider.routing.budget import Budget, Spender
 
 DEFAULT_MAX_TOKENS = 1024
 PROBE_TOKENS = 16  # the Responses API takes no smaller bound
@@ -39,6 +41,9 @@ class LLMHook(BaseHook):
 
     :param llm_conn_id: a connection of type ``llm``.
     :param model: asked instead of the connection's own model.
+    :param budgets: what may be spent; a call that could pass one is refused before it is made.
+    :param spender: on whose account; required with budgets.
+    :param ledger_conn_id: SQL connection of the ledger that all workers share; by default as configured.
     """
 
     conn_name_attr = "llm_conn_id"
@@ -47,11 +52,21 @@ class LLMHook(BaseHook):
     hook_name = "LLM"
 
     def __init__(
-        self, llm_conn_id: str = default_conn_name, *, model: str | None = None, **kwargs: Any
+        self,
+        llm_conn_id: str = default_conn_name,
+        *,
+        model: str | None = None,
+        budgets: Sequence[Budget] = (),
+        spender: Spender | None = None,
+        ledger_conn_id: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.llm_conn_id = llm_conn_id
         self.model = model
+        self.budgets = tuple(budgets)
+        self.spender = spender
+        self.ledger_conn_id = ledger_conn_id
 
     def get_model(self) -> HttpModel:
         """
@@ -132,12 +147,18 @@ class LLMHook(BaseHook):
         from airflow.sdk.log import mask_secret
 
         from airflow_agent_provider.drivers.http import HttpModel
+        from airflow_agent_provider.hooks.ledger import ledger_database
         from airflow_agent_provider.hooks.llm_connection import read_connection
+        from airflow_agent_provider.hooks.llm_terms import read_terms
+        from airflow_agent_provider.hooks.metrics import count_call
+        from airflow_agent_provider.ledger.control import LedgerControl
 
-        model = HttpModel(*read_connection(connection, model=self.model))
-        for secret in model.endpoint.secrets:
+        wire, endpoint = read_connection(connection, model=self.model)
+        for secret in endpoint.secrets:
             mask_secret(secret)
-        return model
+        terms = read_terms(connection, endpoint, self.budgets, self.spender)
+        ledger = ledger_database(self.ledger_conn_id, hold=True)
+        return HttpModel(wire, endpoint, control=LedgerControl(ledger, terms, on_call=count_call))
 
 
 def _not_found() -> type[Exception]:

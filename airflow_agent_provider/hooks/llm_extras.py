@@ -72,6 +72,20 @@ def _seconds(value: Any) -> float:
     raise _Wrong("must be a number of seconds greater than 0")
 
 
+def _dollars(value: Any) -> float:
+    dollars = _number(value)
+    if dollars >= 0:
+        return dollars
+    raise _Wrong("must be a number of US dollars, 0 or more")
+
+
+def _rate(value: Any) -> float:
+    rate = _number(value)
+    if rate > 0:
+        return rate
+    raise _Wrong("must be a number greater than 0")
+
+
 def _count(least: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         number = _number(value)
@@ -163,6 +177,11 @@ EXTRAS: dict[str, Callable[[Any], Any]] = {
     "api_version": _like(API_VERSION, "2024-10-21"),
     "aws_conn_id": _like(CONN_ID, "aws_default"),
     "region_name": _like(AWS_REGION, "eu-central-1"),
+    "input_usd_per_mtok": _dollars,
+    "output_usd_per_mtok": _dollars,
+    "cached_usd_per_mtok": _dollars,
+    "requests_per_minute": _rate,
+    "tokens_per_minute": _rate,
 }
 
 

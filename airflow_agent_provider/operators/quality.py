@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from airflow_agent_provider.quality.metrics import Depth
     from airflow_agent_provider.quality.report import QualityReport
     from airflow_agent_provider.quality.verdict import Policy
+    from airflow_agent_provider.routing.budget import Budget
     from airflow_agent_provider.sources.source import Source
 
 
@@ -67,6 +68,8 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
     :param on_pass: task or task group ids directly downstream to follow when the batch passes.
     :param on_fail: the same, when it does not pass. Neither given: nothing is skipped.
     :param llm_conn_id: connection of a model that may explain a failure; None: no model.
+    :param budget: what the investigation may spend, one ``Budget`` or several; a call that
+        could pass one is refused before it is made, and the gate goes on without a diagnosis.
     :param profile: ``full``, ``light`` or ``none``; how much is measured beside the checks.
     :param dataset: name that the history is kept under; the source's own by default.
     :param batch_key: what makes this batch different from others of the data set; the
@@ -111,6 +114,7 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
         on_pass: str | list[str] | None = None,
         on_fail: str | list[str] | None = None,
         llm_conn_id: str | None = None,
+        budget: Budget | Sequence[Budget] | None = None,
         profile: Depth = "full",
         dataset: str | None = None,
         batch_key: str | None = None,
@@ -129,6 +133,7 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
         self.on_pass = on_pass
         self.on_fail = on_fail
         self.llm_conn_id = llm_conn_id
+        self.budget = budget
         self.profile = profile
         self.dataset = dataset
         self.batch_key = batch_key
@@ -170,7 +175,7 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
 
         source, checks, policy = parse_source(self.source), parse_checks(self.checks), self._policy()
         reference_time = self._reference_time(context)
-        model = self._model()
+        model = self._model(context)
         if self.report_path:
             require_form(self.report_path)
         history = LedgerHistory(ledger_database(self.ledger_conn_id))
@@ -222,13 +227,17 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
             raise ConfigurationError(f"threshold={self.threshold!r}: must be a number from 0 to 1") from None
         return dataclasses.replace(self.policy or Policy(), threshold=threshold)
 
-    def _model(self) -> Model | None:
+    def _model(self, context: Context) -> Model | None:
         """Read the model's connection, also when it will not be asked: a wrong one should show at once."""
         if not self.llm_conn_id:
             return None
         from airflow_agent_provider.hooks.llm import LLMHook
+        from airflow_agent_provider.routing.budget import Budget, Spender
 
-        return LLMHook(self.llm_conn_id).get_model()
+        budgets = (self.budget,) if isinstance(self.budget, Budget) else tuple(self.budget or ())
+        spender = Spender(self.dag_id, context["run_id"], datetime.now(UTC))
+        hook = LLMHook(self.llm_conn_id, budgets=budgets, spender=spender, ledger_conn_id=self.ledger_conn_id)
+        return hook.get_model()
 
     def _subject(self, context: Context, source: Source) -> Subject:
         from airflow_agent_provider.quality.judgement import Subject

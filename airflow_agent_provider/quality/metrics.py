@@ -180,13 +180,15 @@ def _light_metrics(column: Column, found: Mapping[str, Any], row_count: int) -> 
 
 
 def _quantiles(column: Column, sql: Expressions) -> dict[str, exp.Expression]:
+    """Ask for all quantiles at once, so that the values are kept and sorted once."""
     if column.kind != "number":
         return {}
-    order = exp.Order(expressions=[exp.Ordered(this=as_double(sql.finite(column.name)))])
-    return {
-        name: exp.WithinGroup(this=exp.PercentileCont(this=exp.Literal.number(share)), expression=order.copy())
-        for name, share in QUANTILES.items()
-    }
+    number = as_double(sql.finite(column.name))
+    shares = exp.Array(expressions=[exp.Literal.number(share) for share in QUANTILES.values()])
+    if sql.dialect == "duckdb":
+        return {"quantiles": exp.Anonymous(this="QUANTILE_CONT", expressions=[number, shares])}
+    order = exp.Order(expressions=[exp.Ordered(this=number)])
+    return {"quantiles": exp.WithinGroup(this=exp.PercentileCont(this=shares), expression=order)}
 
 
 def _lengths(column: Column, sql: Expressions) -> dict[str, exp.Expression]:
@@ -233,7 +235,11 @@ def _full_metrics(
 ) -> dict[str, Measurement]:
     precision: Precision = "exact" if every == 1 else "sampled"
     metrics = {"distinct_count": _distinct(found, row_count, every)}
-    metrics |= {name: Measurement(rounded(found[name]), precision) for name in QUANTILES if name in found}
+    if "quantiles" in found:
+        quantiles = found["quantiles"] or [None] * len(QUANTILES)
+        metrics |= {
+            name: Measurement(rounded(one), precision) for name, one in zip(QUANTILES, quantiles, strict=True)
+        }
     spell = {"number": _number_text, "time": iso}.get(column.kind, str)
     scale = int(found["non_null"]) / int(found["sampled"]) if found.get("sampled") else 1
     most = zip(found["top_values"] or [], found["top_counts"] or [], strict=True)

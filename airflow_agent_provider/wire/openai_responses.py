@@ -11,7 +11,10 @@ chat completions:
   Reasoning between two tool calls is therefore not handed on.
 - Tools are strict unless said otherwise, which would refuse optional arguments.
 - A 200 may still be a failure: ``status`` says so. An answer cut short is
-  ``incomplete`` and says why.
+  ``incomplete`` and says why. llama.cpp knows no such thing and calls every answer
+  ``completed``: there, one that used up the bound counts as cut short.
+- llama.cpp does not hold the model to ``text.format`` either; the answer is checked
+  against its schema in any case, wherever it came from.
 - Of an answer in several phases, the commentary is left out.
 
 A failed tool result has no flag here; its text starts with ``Error:``.
@@ -79,7 +82,7 @@ class OpenAIResponses:
         written = body.write(body.merged(content, self.extra_body))
         return WireRequest("POST", "/responses", key_headers(key), written)
 
-    def decode(self, response: WireResponse, call: CallModel, *, secrets: tuple[str, ...] = ()) -> ModelReply:  # noqa: ARG002 - other wires need the call
+    def decode(self, response: WireResponse, call: CallModel, *, secrets: tuple[str, ...] = ()) -> ModelReply:
         if body.filtered(response):
             return ModelReply(
                 "", stop_reason="refusal", request_id=response.headers.get("x-request-id") or ""
@@ -93,15 +96,18 @@ class OpenAIResponses:
         if content.get("output") is None:
             raise body.incomplete("output", response, secrets)
         texts, refusal, requests = _read(content)
+        usage = _usage(body.field(content, "usage", dict, {}))
         details = body.field(content, "incomplete_details", dict, {})
         cut = CUT_SHORT.get(body.field(details, "reason", str, ""), "other")
         whole: StopReason = "tool_calls" if requests else "stop"
+        if "incomplete_details" not in content and usage.output_tokens >= call.max_tokens:
+            whole = "length"
         reason = {"completed": whole, "incomplete": cut}.get(status, "other")
         return ModelReply(
             text=refusal or texts,
             tool_requests=requests,
             stop_reason="refusal" if refusal else reason,
-            usage=_usage(body.field(content, "usage", dict, {})),
+            usage=usage,
             model=body.field(content, "model", str, ""),
             request_id=response.headers.get("x-request-id") or body.field(content, "id", str, ""),
         )

@@ -6,6 +6,7 @@ environment lies under the running one and is made anew when what it holds chang
 """
 
 import hashlib
+import itertools
 import json
 import shutil
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+numbers = itertools.count()
 
 
 def run(*command):
@@ -93,7 +95,9 @@ def connect(monkeypatch):
             "password": password,
             "extra": {"provider": provider, "model": model, **extra},
         }
-        monkeypatch.setenv("AIRFLOW_CONN_LLM_PEER", json.dumps(value))
-        return "llm_peer"
+        # A name of its own for each: a breaker remembers a connection that failed.
+        conn_id = f"llm_peer_{next(numbers)}"
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(value))
+        return conn_id
 
     return define

@@ -21,6 +21,7 @@ parameters.use_jinja = True
 parameters.hostnames = ["127.0.0.1"]
 parameters.port = int(sys.argv[1])
 server = xllamacpp.Server(parameters)
-print("ready", flush=True)
+sys.stdout.write("ready\n")
+sys.stdout.flush()
 sys.stdin.read()
 os._exit(0)  # its threads outlive the interpreter's shutdown otherwise

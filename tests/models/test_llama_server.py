@@ -92,11 +92,25 @@ def test_a_prompt_beyond_the_context_is_refused_at_once(hook):
         hook.chat("x " * 20_000, max_tokens=8)
 
 
-@pytest.mark.parametrize("provider", ["llamacpp", "openai_responses"])
-def test_an_answer_fits_its_schema(port, connect, provider):
-    """The server holds the model to it, by both OpenAI protocols."""
+def fits(text):
+    try:
+        return not violations(json.loads(text), SCHEMA)
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("provider", "held"),
+    [
+        ("llamacpp", True),
+        # Its Responses API drops text.format: such an answer must be found out here.
+        ("openai_responses", False),
+    ],
+)
+def test_an_answer_is_checked_against_its_schema(port, connect, provider, held):
+    """Where the server holds the model to the schema it fits; where it does not, we notice."""
     hook = LLMHook(connect(port, provider=provider, model="smollm2"))
     call = CallModel((Message("user", "Name a city and a number."),), schema=SCHEMA, max_tokens=80)
     reply = hook.answer(call)
     assert reply.stop_reason == "stop"
-    assert violations(json.loads(reply.text), SCHEMA) == []
+    assert fits(reply.text) is held

@@ -92,6 +92,16 @@ def test_a_missing_status_counts_as_completed(response):
     assert WIRE.decode(response(content), ASK) == ModelReply("12")
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [({}, "length"), ({"incomplete_details": None}, "stop"), ({"usage": {"output_tokens": 63}}, "stop")],
+)
+def test_a_server_that_knows_no_cut_answers_is_held_to_the_bound(response, fields, reason):
+    """llama.cpp calls all answers completed; a server that could say it was cut is believed."""
+    part = said({"type": "output_text", "text": "12"})
+    assert decode(response, part, **{"usage": {"output_tokens": 64}, **fields}).stop_reason == reason
+
+
 @pytest.mark.parametrize("status", ["queued", "in_progress", "cancelled"])
 def test_an_unfinished_answer_is_unavailable(response, status):
     """It was not asked for in the background, so nobody would fetch it later."""
