@@ -10,7 +10,8 @@ Every error this package raises, and whether a retry can help.
     │   │   ├── SourceNotFound    no such table, file or directory
     │   │   ├── ColumnNotFound    a check names a column that is not there
     │   │   ├── EmptyBatch        the batch has no rows or no columns
-    │   │   └── UnreadableFile    ragged CSV, Parquet cut short, wrong encoding
+    │   │   ├── UnreadableFile    ragged CSV, Parquet cut short, wrong encoding
+    │   │   └── BatchTooLarge     measuring needs more memory than it may use
     │   ├── RequestRejected       the model's API said no (400, 401, 403, 404, 422)
     │   ├── ModelRefused          the model itself declined to answer
     │   ├── InvalidReply          an answer that does not fit what was asked
@@ -65,6 +66,10 @@ class EmptyBatch(DataError):
 
 class UnreadableFile(DataError):
     """The file is not what its format says: ragged, cut short, wrongly encoded."""
+
+
+class BatchTooLarge(DataError):
+    """Measuring the batch needs more memory than it may use."""
 
 
 class RequestRejected(PermanentError):

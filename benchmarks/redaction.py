@@ -59,7 +59,7 @@ DESTINATION = Destination("llm_default", "benchmark", "us")
 MAKERS = [*identifiers.MAKERS.values(), identifiers.url_password, identifiers.private_key]
 PROSE = (
     "The quality gate measured the batch of 2013-01-15 and found that the departure delay is missing in "
-    "51.04 % of 843 rows, against 2.61 % in the weeks before. Explain with evidence which column is responsible."
+    "51.04 % of 843 rows, against 2.61 % in the weeks before. Say with evidence which column it comes from."
 )
 NAMES = (
     "Aiyana Bruno Chidi Devika Elif Farid Greta Hana Ioana Jonas Kwame Leilani Mateo Nadia Olga Pedro".split()

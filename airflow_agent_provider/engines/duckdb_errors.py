@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 from airflow_agent_provider.exceptions import (
     AgentProviderError,
+    BatchTooLarge,
     ColumnNotFound,
     ConfigurationError,
     DataError,
-    PermanentError,
     SourceNotFound,
     UnreadableFile,
 )
@@ -54,7 +54,7 @@ def _translate(error: Exception, label: str) -> AgentProviderError:
     text = str(error)
     first = text.partition("\n")[0]
     if isinstance(error, duckdb.OutOfMemoryException):
-        return PermanentError(f"{label}: needs more than its memory limit; raise memory_limit, or select columns")
+        return BatchTooLarge(f"{label}: needs more than its memory limit; raise memory_limit, or select columns")
     if isinstance(error, duckdb.PermissionException):
         return ConfigurationError(f"{label}: only the batch's own files can be read")
     if isinstance(error, duckdb.BinderException) and (column := COLUMN.search(text)):

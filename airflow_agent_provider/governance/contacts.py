@@ -37,7 +37,7 @@ DOMAIN = re.compile(r"@(?:(?:\w(?:[\w-]{0,61}\w)?\.){1,8}[^\W\d_]{2,24}|\[[0-9A-
 URL_USER_BEFORE = re.compile(r"://[^\s/:@\"'<>]{0,128}:[^\s/\"'<>]{0,24}$")
 LOCAL_BACKWARDS = re.compile(r"[\w.+%'-]{1,64}")
 IPV4 = re.compile(r"[0-9](?<![\w.].)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?!\w|\.[0-9])")
-IPV6_HINT = re.compile(r":(?::|(?:[0-9A-Fa-f]{1,4}:){3})")
+IPV6_HINT = re.compile(r":(?:(?<=[0-9A-Fa-f]:):|:[0-9A-Fa-f]|(?:[0-9A-Fa-f]{1,4}:){3})")
 # All eight groups, or a start as addresses in use have: other shortened forms are slices and casts too.
 IPV6 = re.compile(
     r"(?<![\w:.])(?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}(?![\w:])"
@@ -59,14 +59,15 @@ PHONE_WORD = re.compile(
 NATIONAL_HINT = re.compile(r"[-.)]|(?<![0-9])0[0-9]")
 MIN_UNNAMED_DIGITS = 9
 MAX_GROUPED_DIGITS = 13
-GROUPED = re.compile(r"[0-9]{2,5}(?:[ \-./()]{1,2}[0-9]{2,8}){1,5}")
+GROUPED = re.compile(r"(?![0-9]{1,3}(?:\.[0-9]{1,3}){3}$)[0-9]{2,5}(?:[ \-./()]{1,2}[0-9]{2,8}){1,5}")
 NORTH_AMERICA = {"US", "CA", "PR", "DO", "JM", "BS", "BB", "TT", "AG"}
 INTERNATIONAL = re.compile(r"\+(?<![0-9A-Za-z_+]\+) ?\(?[0-9](?:[ \-./()]{0,3}[0-9]){6,18}+(?![0-9])")
 DOUBLE_ZERO = re.compile(
     r"(?<![0-9A-Za-z_.\-/])00(?=[1-9])[0-9](?:[ \-./()]{0,3}[0-9]){7,13}+(?![0-9A-Za-z_])"
 )
 NORTH_AMERICAN = re.compile(
-    r"(?<![0-9A-Za-z_.\-/])(?:1[-. ])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[-.])[2-9][0-9]{2}[-. ][0-9]{4}"
+    r"(?<![0-9A-Za-z_.\-/])(?:(?:00)?1[-. ])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[-.])"
+    r"[2-9][0-9]{2}[-. ][0-9]{4}"
     r"(?![0-9A-WYZa-wyz_]|[-./][0-9])"
 )
 TRUNK = re.compile(
@@ -203,5 +204,4 @@ def _valid(written: str, region: str | None) -> bool:
         number = phonenumbers.parse(written, region)
     except phonenumbers.NumberParseException:
         return False
-    # Over several countries: some +1 numbers are valid in Canada only.
     return bool(phonenumbers.is_valid_number(number))

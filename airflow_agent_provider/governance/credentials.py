@@ -58,7 +58,10 @@ PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-
 PRIVATE_KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}-----")
 PRIVATE_KEY_BODY = re.compile(r"[\w+/=\s:,]*+")
 URL_PASSWORD = re.compile(r"://[^\s/:@\"'<>]{0,128}:([^\s/\"'<>]{1,256})@")
-BEARER = re.compile(r"(?:bearer|basic)[ \t]{1,3}(?=[\w.~+/=-]*[0-9=])([\w.~+/-]{16,4096}={0,2})")
+BEARER = re.compile(
+    r"(?:bearer[ \t]{1,3}(?=[\w.~+/=-]*[0-9=])([\w.~+/-]{16,4096}={0,2})"
+    r"|basic[ \t]{1,3}(?=[\w+/=]*[0-9=])([0-9a-z+/]{16,4096}={0,2}))(?![\w.~-])"
+)
 
 #: What a name ends with -> whether any value behind it is secret, or only one that is hard to guess.
 KEY_NAMES = {
@@ -77,7 +80,7 @@ KEY_BEFORE = re.compile(r"(?:api|access|account|auth|private|encryption|signing|
 ASSIGNMENT = re.compile(
     r"(?P<suffix>[\w-]{0,24})[\"'\]]{0,12}[ \t]{0,4}(?:=>|:=|==|=|:|,(?= ?[\"']))[ \t]{0,4}"
     r"(?:\"{1,12}(?P<double>(?:[^\"\\\n]|\\.){6,512}+)\"|'{1,12}(?P<single>(?:[^'\\\n]|\\.){6,512}+)'"
-    r"|[\"']{0,12}(?:(?:bearer|basic|token) )?(?P<bare>[^\s,;\"'\\&<>(){}\[\]]{6,512}+)(?![(\[{]))",
+    r"|[\"']{0,12}(?:(?:bearer|basic|token) )?(?P<bare>(?:(?!&\w+=)[^\s\"'\\]){6,512}+))",
     re.IGNORECASE,
 )
 # token_count=..., secret_name: what follows is about the secret, not the secret.
@@ -88,10 +91,11 @@ HARMLESS_SUFFIX = re.compile(
 # Words and references that stand where a secret would.
 NOT_A_VALUE = re.compile(
     r"(?:none|null|nil|true|false|string|str|text|varchar\w*|required|optional|changeme|example|redacted|hidden|empty"
-    r"|undefined|unknown|missing|default|password|secret|token|[x*.#•-]+|<.*>|\{.*\}|\$[({].*|\$[A-Z_]+|%\(.*|%s"
-    r"|\.{0,2}/(?:[a-z._-]+/)*[a-z._-]+|https?:.*|os\.environ.*|env[.:].*|self\..*|settings\..*|config\..*)",
+    r"|undefined|unknown|missing|default|password|secret|token|[x*.#•-]+|<.*>|\{.*\}|\$\{[^}]*\}|\$\([^)]*\)"
+    r"|\$[A-Z_]+|%\(\w+\)s|%s|\.{0,2}/(?:[a-z._-]+/)*[a-z._-]+|https?:.*|os\.environ.*|env[.:].*|self\..*|settings\..*|config\..*)",
     re.IGNORECASE | re.DOTALL,
 )
+CODE = re.compile(r"[A-Za-z_][\w.]*(?:\([^()]*\)(?:\.[\w.]+)?|\(|\[[^\[\]]*\]|\[)[,;:.)]*")
 MIN_ENTROPY_BITS = 3.0
 MIN_WEAK_CHARS = 12
 
@@ -107,7 +111,7 @@ def credentials(reading: Reading) -> Iterator[Finding]:
             yield Finding(*match.span(1), "secret", "secret:url", contextual=True)
     if "bearer " in reading.lower or "basic " in reading.lower:
         for match in BEARER.finditer(reading.lower):
-            yield Finding(*match.span(1), "secret", "secret:bearer", contextual=True)
+            yield Finding(*match.span(match.lastindex or 0), "secret", "secret:bearer", contextual=True)
     yield from _named(reading)
 
 
@@ -163,7 +167,9 @@ def hard_to_guess(value: str, *, strict: bool, quoted: bool) -> bool:
     :param strict: the name is a password's: less is asked of the value.
     :param quoted: the value stands in quotation marks, so it is no variable's name.
     """
-    value = value.rstrip(".:?")
+    if not quoted and CODE.fullmatch(value):
+        return False
+    value = value.rstrip(".:?,;)]}>")
     if NOT_A_VALUE.fullmatch(value) or any(character.isspace() for character in value):
         return False
     if strict:

@@ -1,10 +1,11 @@
 """
-Values that the caller declared sensitive, found wherever they stand on their own.
+Exact values found wherever they stand on their own: those of a column declared sensitive.
 
 A column may have a hundred thousand values, far too many to look for one by one.
-They are indexed by their first word: the text is split into words once, and only a
-word that some value starts with is compared further, so the cost depends on the
-text alone. Scripts that put no spaces between words are indexed by character.
+They are indexed by their first word and their length: the text is split into words
+once, and where some value may start, the piece of that length is looked up. So the
+cost hardly depends on how many values there are. Scripts that put no spaces between
+words are indexed by character.
 """
 
 from __future__ import annotations
@@ -24,41 +25,58 @@ SPACED = re.compile(rf"[^\W_{UNSPACED}]")
 WORD = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+")
 
 
+class ValueIndex:
+    """Finds many values in a text at once, each where no word goes on before or behind it."""
+
+    __slots__ = ("_places", "_values", "_wordless")
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
+        # First word -> where it stands in a value, and how long the value is: far fewer than values.
+        self._places: dict[str, set[tuple[int, int]]] = {}
+        self._wordless: set[str] = set()
+
+    def add(self, value: str) -> None:
+        first = WORD.search(value)
+        if first is None:
+            self._wordless.add(value)
+        else:
+            self._values.add(value)
+            self._places.setdefault(first[0], set()).add((first.start(), len(value)))
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Give where values stand; those of different length may overlap."""
+        for word in WORD.finditer(text) if self._places else ():
+            for offset, length in self._places.get(word[0], ()):
+                start, end = word.start() - offset, word.start() - offset + length
+                if start >= 0 and text[start:end] in self._values and _ends_word(text, end):
+                    yield start, end
+        for value in self._wordless:
+            for match in re.finditer(re.escape(value), text):
+                yield match.span()
+
+
 class DeclaredValues:
     """
-    An index of exact values.
+    Values that the caller declared sensitive.
 
     :param values: those shorter than three characters are left out: they would be
         found everywhere.
     """
 
+    __slots__ = ("_index",)
+
     def __init__(self, values: Iterable[str]) -> None:
-        self._by_word: dict[str, list[tuple[int, str]]] = {}
-        self._wordless: list[str] = []
+        self._index = ValueIndex()
         for value in values:
             if len(value.strip()) >= MIN_CHARS:
                 for written in _writings(value.strip()):
-                    self._add(written)
-
-    def _add(self, written: str) -> None:
-        first = WORD.search(written)
-        if first is None:
-            self._wordless.append(written)
-        else:
-            self._by_word.setdefault(first[0], []).append((first.start(), written))
+                    self._index.add(written)
 
     def findings(self, reading: Reading) -> Iterator[Finding]:
-        """Find the values in a text, each where no word goes on before or behind it."""
-        text = reading.plain
-        if self._by_word:
-            for word in WORD.finditer(text):
-                for offset, value in self._by_word.get(word[0], ()):
-                    start = word.start() - offset
-                    if start >= 0 and text.startswith(value, start) and _ends_word(text, start + len(value)):
-                        yield Finding(start, start + len(value), "declared", "declared")
-        for value in self._wordless:
-            for match in re.finditer(re.escape(value), text):
-                yield Finding(match.start(), match.end(), "declared", "declared")
+        """Find the values in a text."""
+        for start, end in self._index.spans(reading.plain):
+            yield Finding(start, end, "declared", "declared")
 
 
 def _writings(value: str) -> set[str]:

@@ -87,10 +87,10 @@ NATIONAL_IDS = (
         "es_dni", "es.dni", NO_DATE + r"[0-9]{8}-?[A-Z]", r"[0-9]{8}[ -]?[A-Z]", "dni|nif|documento nacional",
     ),
     _row("es_nie", "es.nie", NIE, NIE, "nie|nif|extranjero"),
-    _row("fi_hetu", "fi.hetu", r"[0-9]{6}[-+A][0-9]{3}[0-9A-FHJ-NPR-Y]", "", "hetu"),
+    _row("fi_hetu", "fi.hetu", r"[0-9]{6}[-+A-FU-Y][0-9]{3}[0-9A-FHJ-NPR-Y]", "", "hetu"),
     _row("fr_nir", "fr.nir", NIR, NIR, "nir|sécurité sociale|securite sociale|insee|sécu"),
     _row("gb_nhs", "gb.nhs", "", TEN, "nhs|national health"),
-    _row("gb_nino", "", NINO, NINO, "nino|national insurance"),
+    _row("gb_nino", "", NINO, r"[A-Z]{2}(?:[ -]?[0-9]{2}){3}[ -]?[A-Z]", "nino|national insurance"),
     _row("gr_amka", "gr.amka", "", ELEVEN, "amka|αμκα"),
     _row("hr_oib", "hr.oib", "", ELEVEN, "oib"),
     _row("ie_pps", "ie.pps", "", r"[0-9]{7}[A-W][ABWTXZ]?", "pps|ppsn|personal public service"),
@@ -117,8 +117,7 @@ NATIONAL_IDS = (
     ),
     _row("tr_tckimlik", "tr.tckimlik", "", ELEVEN, "kimlik|tckn"),
     _row(
-        "us_ssn", "", r"(?!000|666)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}",
-        r"(?!000|666)[0-9]{3}[ .-]?(?!00)[0-9]{2}[ .-]?(?!0000)[0-9]{4}",
+        "us_ssn", "", r"(?!000)[0-9]{3}-[0-9]{2}-[0-9]{4}", r"(?!000)[0-9]{3}[ .-]?[0-9]{2}[ .-]?[0-9]{4}",
         "ssn|social security|itin|tax id|taxpayer",
     ),
     _row(
@@ -133,8 +132,8 @@ LETTERS_FIRST = {"es_nie", "gb_nino", "it_codicefiscale", "mx_curp"}
 # Cheap hints: whether a shape that has letters may be there; whether one of digits may be.
 LETTERS_HINT = re.compile(
     r"[A-Z](?:(?<![0-9A-Za-z].)"
-    r"[A-Z](?:[ -]?[0-9]{2}|[A-Z] ?[A-Z]{3} ?[0-9L-V]{2}[A-T][0-9L-V]{2}|[A-Z]{2}[0-9]{2})"
-    r"|(?<=[XYZ])[ -]?[0-9]{7}|(?<=2[AB]) ?[0-9]{3})"
+    r"[A-Z](?:[ -]?[0-9]{2}[ -]?[0-9]{2}|[A-Z] ?[A-Z]{3} ?[0-9L-V]{2}[A-T][0-9L-V]{2}|[A-Z]{2}[0-9]{2})"
+    r"|(?<=[XYZ])[ -]?[0-9]{7}|(?<=2[AB]) ?[0-9]{3}|(?<=[0-9]{6}.)[0-9]{3}[0-9A-Y])"
 )
 DIGITS_HINT = re.compile(
     r"[0-9]{8}|[0-9][-+.A]|[0-9]{2} [0-9]{2} [0-9]{2} [0-9]{3} |756 [0-9]{4} [0-9]{4} [0-9]{2}"
@@ -142,7 +141,8 @@ DIGITS_HINT = re.compile(
 MIN_DIGITS = 8
 # Bare shapes that may have fewer digits than a run has, and what their words have in common.
 FEW_DIGITS = {"gb_nino", "in_pan", "it_codicefiscale"}
-FEW_DIGITS_HINTS = ("nino", "national ins", "pan", "permanent acc", "codice", "fisc")
+FEW_DIGITS_HINTS = ("nino", "national", "permanent", "codice", "cod. fis")
+PAN = re.compile(r"pan(?<![a-z]pan)(?![a-z])")
 PHRASES = [(phrase, number) for number in NATIONAL_IDS if number.bare for phrase in number.words]
 
 
@@ -154,10 +154,14 @@ def national_ids(reading: Reading) -> Iterator[Finding]:
             yield from _found(text, _digits_first(), run.start, run.end + 2)
     if LETTERS_HINT.search(text):
         yield from _found(text, _with_letters(), 0, len(text))
-    if reading.digit_runs or any(hint in reading.lower for hint in FEW_DIGITS_HINTS):
+    if reading.digit_runs or _may_name_few_digits(reading.lower):
         for number in _spoken_of(reading):
             if reading.digit_runs or number.name in FEW_DIGITS:
                 yield from _found(text, _bare(number), 0, len(text), contextual=True)
+
+
+def _may_name_few_digits(lower: str) -> bool:
+    return any(hint in lower for hint in FEW_DIGITS_HINTS) or PAN.search(lower) is not None
 
 
 def _found(
@@ -208,8 +212,8 @@ def _digits_first() -> re.Pattern[str]:
 
 @cache
 def _with_letters() -> re.Pattern[str]:
-    # A French number from Corsica has a letter amid its digits.
-    return _shapes([*sorted(LETTERS_FIRST), "fr_nir"])
+    # A French number from Corsica and a Finnish one of this century have a letter amid their digits.
+    return _shapes([*sorted(LETTERS_FIRST), "fr_nir", "fi_hetu"])
 
 
 @cache

@@ -31,6 +31,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from airflow_agent_provider.core.effects import CallModel
 from airflow_agent_provider.core.messages import Message, ModelReply, ToolRequest, ToolSpec
+from airflow_agent_provider.governance.declared import ValueIndex
 from airflow_agent_provider.governance.personal_data import DataClass, Finding
 from airflow_agent_provider.governance.placeholders import LITERAL, NAMES, Placeholders, lookalikes
 from airflow_agent_provider.governance.reading import meaning
@@ -38,6 +39,8 @@ from airflow_agent_provider.governance.scanner import Scanner
 
 T = TypeVar("T")
 MIN_CARRIED_CHARS = 6
+# So many values are looked for one by one before a text is split into words for them.
+FEW = 32
 MAX_SCANNED_TEXTS = 4096
 # Whole numbers from here on may be a card, an id or a phone number.
 MIN_NUMBER = 10**6
@@ -67,6 +70,7 @@ class Redactor:
         self._scanned: dict[str, tuple[Finding, ...]] = {}
         self._placeholders = Placeholders()
         self._carried: dict[str, str] = {}
+        self._carried_index = ValueIndex()
 
     def branch(self, *, allowed: Collection[DataClass] | None = None) -> Redactor:
         """
@@ -165,9 +169,10 @@ class Redactor:
     def _learn(self, text: str) -> None:
         """Remember the values of a text that would not be found without its words."""
         for finding in self._unallowed(text):
-            if finding.contextual and finding.end - finding.start >= MIN_CARRIED_CHARS:
-                for written in _writings(text[finding.start : finding.end]):
+            for written in _writings(text[finding.start : finding.end]) if finding.contextual else ():
+                if len(written) >= MIN_CARRIED_CHARS:
                     self._carried.setdefault(written, finding.data_class.upper())
+                    self._carried_index.add(written)
 
     def _replaced(self, text: str) -> str:
         pieces = _disjoint(self._pieces(text))
@@ -182,9 +187,9 @@ class Redactor:
 
     def _pieces(self, text: str) -> list[Piece]:
         found = [Piece(one.start, one.end, one.data_class.upper()) for one in self._unallowed(text)]
-        for value, name in self._carried.items():
-            if value in text:
-                found += [Piece(start, start + len(value), name) for start in _occurrences(value, text)]
+        if len(self._carried) > FEW or any(value in text for value in self._carried):
+            for start, end in self._carried_index.spans(text):
+                found.append(Piece(start, end, self._carried[text[start:end]]))
         return found + [Piece(*span, LITERAL) for span in lookalikes(text)]
 
 
@@ -211,18 +216,6 @@ def _writings(value: str) -> list[str]:
     with suppress(ValueError):
         written.append(str(json.loads(f'"{value}"')))
     return written
-
-
-def _occurrences(value: str, text: str) -> Iterator[int]:
-    """Give where a value starts in a text, where neither its first nor its last word goes on."""
-    start = text.find(value)
-    while start >= 0:
-        end = start + len(value)
-        joined_before = start > 0 and text[start - 1].isalnum() and value[0].isalnum()
-        joined_behind = end < len(text) and text[end].isalnum() and value[-1].isalnum()
-        if not (joined_before or joined_behind):
-            yield start
-        start = text.find(value, end)
 
 
 def _texts(call: CallModel) -> Iterator[str]:

@@ -55,8 +55,9 @@ def under_headers(reading: Reading) -> Iterator[Finding]:
         yield from _below(text, start)
     for columns in COLUMNS.finditer(text):
         header = _cells(Cell(columns[1], columns.start(1)), ",")
-        rows = (Cell(row[1], row.start(1)) for row in JSON_ROW.finditer(text, columns.end()))
-        yield from _column(_kinds(header), len(header), (_cells(row, ",") for row in rows))
+        if kinds := _kinds(header):
+            rows = (Cell(row[1], row.start(1)) for row in JSON_ROW.finditer(text, columns.end()))
+            yield from _column(kinds, len(header), (_cells(row, ",") for row in rows))
 
 
 def _lines_with(words: Iterable[str], lower: str) -> list[int]:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials
     from botocore.exceptions import ClientError
 
-SERVICE = "bedrock"
+SERVICE = "bedrock"  # as signatures name it
+RUNTIME = "bedrock-runtime"  # as addresses do
 #: The domain of each partition, by how its regions begin; all others are ``amazonaws.com``.
 DOMAINS = {
     "cn-": "amazonaws.com.cn",
@@ -38,6 +39,7 @@ DOMAINS = {
     "us-isof-": "csp.hci.ic.gov",
 }
 SERVER_ERROR = 500
+KEPT_SECRETS = 4
 
 
 def at_bedrock(endpoint: Endpoint, extras: Mapping[str, Any]) -> Endpoint:
@@ -49,7 +51,7 @@ def at_bedrock(endpoint: Endpoint, extras: Mapping[str, Any]) -> Endpoint:
     where, aws_conn_id, region_name = endpoint.name, extras.get("aws_conn_id"), extras.get("region_name")
     if endpoint.key and aws_conn_id:
         raise ConfigurationError(f"{where}: password and extra 'aws_conn_id' both say who asks: keep one")
-    if endpoint.key:
+    if endpoint.key or "authorization" in endpoint.headers:
         return replace(endpoint, base_url=endpoint.base_url or _base_url(_region(region_name, where)))
     signer = AwsSigner(aws_conn_id, region_name, where)
     base_url = endpoint.base_url or signer.endpoint_url or _base_url(signer.region_name)
@@ -71,9 +73,8 @@ class AwsSigner:
         self._credentials: Credentials | None = None
         self._lock = threading.Lock()
         self.secrets: tuple[str, ...] = ()
-        self._hook, region = _open(aws_conn_id, region_name, where)
+        self._hook, region, self.endpoint_url = _open(aws_conn_id, region_name, where)
         self.region_name = _region(region, where)
-        self.endpoint_url = self._hook.conn_config.get_service_endpoint_url("bedrock-runtime")
 
     def sign(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
         """
@@ -117,10 +118,11 @@ class AwsSigner:
     def _keep_secret(self, credentials: ReadOnlyCredentials) -> None:
         from airflow.sdk.log import mask_secret
 
-        secrets = tuple(one for one in (credentials.secret_key, credentials.token) if one)
-        if secrets != self.secrets:
-            self.secrets = secrets
-            for secret in secrets:
+        new = tuple(one for one in (credentials.secret_key, credentials.token) if one)
+        if not set(new) <= set(self.secrets):
+            # Those before them may still come back in an answer that is on its way.
+            self.secrets = (new + self.secrets)[:KEPT_SECRETS]
+            for secret in new:
                 mask_secret(secret)
 
 
@@ -135,12 +137,13 @@ def _region(region_name: str | None, where: str) -> str:
 
 def _base_url(region_name: str) -> str:
     domain = next((one for start, one in DOMAINS.items() if region_name.startswith(start)), "amazonaws.com")
-    return f"https://bedrock-runtime.{region_name}.{domain}"
+    return f"https://{RUNTIME}.{region_name}.{domain}"
 
 
 def _open(
     aws_conn_id: str | None, region_name: str | None, where: str
-) -> tuple[AwsGenericHook[Any], str | None]:
+) -> tuple[AwsGenericHook[Any], str | None, str | None]:
+    """Give the hook of a connection, its region and the address that it has for Bedrock."""
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
     from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
     from botocore.exceptions import BotoCoreError, ClientError
@@ -152,12 +155,14 @@ def _open(
         hook = AwsBaseHook(
             aws_conn_id or AwsBaseHook.default_conn_name,
             region_name=region_name,
-            client_type="bedrock-runtime",
+            client_type=RUNTIME,
         )
-        return hook, hook.region_name or hook.get_session().region_name
+        endpoint_url = hook.conn_config.get_service_endpoint_url(RUNTIME)
+        return hook, hook.region_name or hook.get_session().region_name, endpoint_url
     except AirflowNotFoundException:
         reason = f"connection {aws_conn_id!r} does not exist: create it with type Amazon Web Services"
-    except (AirflowException, BotoCoreError, ClientError, ValueError, TypeError) as error:
+    except (AirflowException, BotoCoreError, ClientError, AttributeError, TypeError, ValueError) as error:
+        # The last three: what an extra of a wrong type becomes in the Amazon provider.
         reason = f"the aws connection cannot be used ({type(error).__name__}): test it"
     raise ConfigurationError(f"{where}: {reason}")
 

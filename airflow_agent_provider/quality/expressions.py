@@ -2,7 +2,7 @@
 SQL expressions over a batch, in whichever dialect holds it.
 
 Checks and metrics say what they want in the field's words (``is_null``,
-``is_outside``, ``count_repeated``); this module knows how it is said in SQL. It
+``is_within``, ``count_repeated``); this module knows how it is said in SQL. It
 builds sqlglot expression trees, so quoting and escaping are the generator's
 business: a column may be called ``order`` or ``a"b``, a value may hold quotes.
 
@@ -81,26 +81,27 @@ class Expressions:
     def is_null(self, name: str) -> exp.Expression:
         return exp.Is(this=self.column(name), expression=exp.Null())
 
-    def is_outside(
+    def is_within(
         self, name: str, minimum: float | str | None, maximum: float | str | None, label: str
     ) -> exp.Expression:
         """
-        Give the condition of being below ``minimum`` or above ``maximum``; NaN is outside.
+        Give the condition of being neither below ``minimum`` nor above ``maximum``; NaN never is.
 
         :raises ConfigurationError: when a bound is not of the column's kind.
         """
         sides: list[exp.Expression] = []
         if minimum is not None:
-            sides.append(exp.LT(this=self.column(name), expression=self._bound(name, minimum, label)))
+            sides.append(exp.GTE(this=self.column(name), expression=self._bound(name, minimum, label)))
         if maximum is not None:
-            sides.append(exp.GT(this=self.column(name), expression=self._bound(name, maximum, label)))
+            sides.append(exp.LTE(this=self.column(name), expression=self._bound(name, maximum, label)))
         if self.can_be_infinite(name):
-            sides.append(self._is_nan(name))
-        return exp.or_(*sides)
+            ends = minimum is not None and maximum is not None
+            sides.insert(0, self._is_finite(name) if ends else self._is_no_nan(name))
+        return exp.and_(*sides)
 
-    def is_not_among(self, name: str, values: Sequence[str | float | bool], label: str) -> exp.Expression:
+    def is_among(self, name: str, values: Sequence[str | float | bool], label: str) -> exp.Expression:
         """
-        Give the condition of having a value that is none of these.
+        Give the condition of having one of these values.
 
         :raises ConfigurationError: when a value is not of the column's kind.
         """
@@ -108,19 +109,17 @@ class Expressions:
         literals = [_literal(value, kind, label) for value in values]
         value = self.text(name) if kind == "text" else self.column(name)
         if self.dialect != "duckdb":
-            return exp.Not(this=exp.In(this=value, expressions=literals))
-        known = exp.Case(
-            this=value,
-            ifs=[exp.If(this=literal, true=exp.false()) for literal in literals],
-            default=exp.true(),
-        )
-        return exp.and_(exp.Not(this=self.is_null(name)), known)
+            return exp.In(this=value, expressions=literals)
+        return exp.Case(this=value, ifs=[exp.If(this=literal, true=exp.true()) for literal in literals])
 
-    def does_not_match(self, name: str, pattern: str) -> exp.Expression:
-        """Give the condition of not matching a pattern made by ``portable``."""
-        return exp.Not(
-            this=exp.RegexpLike(this=self.text(name), expression=exp.Literal.string(pattern))
-        )
+    def matches(self, name: str, pattern: str) -> exp.Expression:
+        """Give the condition of matching a pattern made by ``portable``."""
+        return exp.RegexpLike(this=self.text(name), expression=exp.Literal.string(pattern))
+
+    def has_value_but_not(self, name: str, condition: exp.Expression) -> exp.Expression:
+        """Give the condition of having a value for which a condition is not true."""
+        untrue = exp.Not(this=exp.func("COALESCE", condition, exp.false()))
+        return exp.and_(exp.Not(this=self.is_null(name)), untrue)
 
     def violates(self, condition: str, label: str) -> exp.Expression:
         """
@@ -176,16 +175,16 @@ class Expressions:
         """Name columns so that GROUP BY cannot take an alias for one of them."""
         return [exp.column(name, table=BATCH, quoted=True) for name in names]
 
-    def _is_nan(self, name: str) -> exp.Expression:
-        if self.dialect == "duckdb":
-            infinite = exp.Anonymous(this="ISINF", expressions=[self.column(name)])
-            return exp.and_(exp.Not(this=self._is_finite(name)), exp.Not(this=infinite))
-        return exp.EQ(this=self.column(name), expression=self._special("NaN", name))
-
     def _is_finite(self, name: str) -> exp.Expression:
         if self.dialect == "duckdb":
             return exp.Anonymous(this="ISFINITE", expressions=[self.column(name)])
         return exp.LT(this=exp.Abs(this=self.column(name)), expression=self._special("Infinity", name))
+
+    def _is_no_nan(self, name: str) -> exp.Expression:
+        if self.dialect == "duckdb":
+            infinite = exp.Anonymous(this="ISINF", expressions=[self.column(name)])
+            return exp.paren(exp.or_(self._is_finite(name), infinite))
+        return exp.NEQ(this=self.column(name), expression=self._special("NaN", name))
 
     def _special(self, value: str, name: str) -> exp.Expression:
         """Write NaN or infinity in the column's own type."""

@@ -97,8 +97,7 @@ def scan(
         plans = [plan_column(column, sql, statement, profile, every) for column in columns.values()]
     repeated = statement.add(sql.count_repeated(key)) if key else None
 
-    texts = statement.texts()
-    values = _read(statement, texts, batch, checks, sql)
+    values = _read(statement, batch, checks, sql)
     row_count = int(values[total])
     if row_count == 0:
         raise _empty(batch)
@@ -111,7 +110,7 @@ def scan(
         for aliases in asked
     ]
     results = [check.evaluate(one) for check, one in zip(checks, measured, strict=True)]
-    return Scan(profiled, _named(results, profiled), ";\n".join(texts), tuple(columns.values()))
+    return Scan(profiled, _named(results, profiled), ";\n".join(statement.ran), tuple(columns.values()))
 
 
 def require_columns(
@@ -159,11 +158,9 @@ def _empty(batch: Batch) -> EmptyBatch:
     )
 
 
-def _read(
-    statement: Statement, texts: list[str], batch: Batch, checks: Sequence[Check], sql: Expressions
-) -> dict[str, Any]:
+def _read(statement: Statement, batch: Batch, checks: Sequence[Check], sql: Expressions) -> dict[str, Any]:
     try:
-        return statement.read(texts)
+        return statement.read()
     except DataError:
         _blame(batch, checks, sql)
         raise
@@ -176,7 +173,7 @@ def _blame(batch: Batch, checks: Sequence[Check], sql: Expressions) -> None:
         for measure in check.measures(sql).values():
             alone.add(measure)
         try:
-            alone.read(alone.texts())
+            alone.read()
         except PermanentError as error:
             raise type(error)(f"{check.label}: {error}") from None
 

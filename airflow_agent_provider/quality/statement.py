@@ -14,8 +14,10 @@ One SELECT for all that is asked of a batch.
 Each measure is added once: the check and the metric that ask the same thing get
 the same alias. What runs over all rows is one aggregate, so one scan; exact
 uniqueness adds its own GROUP BY, and the heavy metrics read a sample that is
-materialized once. Postgres has room for 1,664 outputs, so a very wide batch takes
-more than one such statement.
+materialized once. A very wide batch takes more than one such statement, each over
+some of its columns: Postgres has room for 1,664 outputs, and an engine with a cap on
+its memory may not hold all columns at a time. In columnar files that costs nothing,
+for each column is still read once.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from typing import Any, Literal
 
 from sqlglot import exp
 
+from airflow_agent_provider.exceptions import BatchTooLarge
 from airflow_agent_provider.quality.batch import Batch
 from airflow_agent_provider.quality.expressions import BATCH
 
@@ -47,6 +50,7 @@ class Statement:
     Collects measures and reads them in as few statements as fit, almost always one.
 
     :param every: the sample holds one row in so many; 1 means all rows.
+    :ivar ran: the SQL that was run, after :meth:`read`.
     """
 
     def __init__(self, batch: Batch, every: int = 1) -> None:
@@ -54,6 +58,7 @@ class Statement:
         self._every = every
         self._measures: dict[tuple[str, Over], _Measure] = {}
         self._groups: dict[str, exp.Select] = {}
+        self.ran: list[str] = []
 
     def add(self, expression: exp.Expression, over: Over = "batch") -> str:
         """
@@ -82,24 +87,44 @@ class Statement:
         self._groups[most] = exp.select("value", "n").from_(groups).order_by(*order).limit(top)
         return groups, most
 
-    def texts(self) -> list[str]:
-        """Give the SQL."""
-        measures = list(self._measures.values())
-        return [
-            self._select(measures[first : first + MOST_OUTPUTS]).sql(self._batch.dialect, comments=False)
-            for first in range(0, len(measures), MOST_OUTPUTS)
-        ]
-
-    def read(self, texts: list[str]) -> dict[str, Any]:
+    def read(self) -> dict[str, Any]:
         """
-        Run the SQL and give the values by alias.
+        Run the statement and give the values by alias.
 
         :raises DataError: when the engine refuses it.
         """
-        values: dict[str, Any] = {}
-        for text in texts:
-            values |= self._batch.rows(text, max_rows=1)[0]
-        return values
+        self.ran.clear()
+        return self._read(list(self._measures.values()))
+
+    def _read(self, measures: list[_Measure]) -> dict[str, Any]:
+        """Read measures together; where they are too many or too large for that, read each half by itself."""
+        if len(measures) <= MOST_OUTPUTS:
+            text = self._select(measures).sql(self._batch.dialect, comments=False)
+            try:
+                [values] = self._batch.rows(text, max_rows=1)
+            except BatchTooLarge:
+                if len(measures) == 1:
+                    raise
+            else:
+                self.ran.append(text)
+                return values
+        one, other = self._halves(measures)
+        return self._read(one) | self._read(other)
+
+    def _halves(self, measures: list[_Measure]) -> tuple[list[_Measure], list[_Measure]]:
+        """Split by columns, so that none is read twice; by number where that is no help."""
+        columns = [self._columns_of(one) for one in measures]
+        names = list(dict.fromkeys(name for one in columns for name in sorted(one)))
+        first = set(names[: len(names) // 2])
+        one = [measure for measure, used in zip(measures, columns, strict=True) if used and used <= first]
+        other = [measure for measure in measures if measure not in one]
+        if one and other:
+            return one, other
+        return measures[: len(measures) // 2], measures[len(measures) // 2 :]
+
+    def _columns_of(self, measure: _Measure) -> set[str]:
+        read = [measure.expression, *self._groups_read_by([measure]).values()]
+        return {column.name for one in read for column in _batch_columns(one)}
 
     def _select(self, measures: list[_Measure]) -> exp.Select:
         outputs = [

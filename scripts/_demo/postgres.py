@@ -52,6 +52,10 @@ class Server:
     port: int = field(default_factory=free_port)
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
 
+    def uri(self) -> str:
+        """Give the address as PostgreSQL's clients take it."""
+        return f"postgresql://{SUPERUSER}:{self.password}@127.0.0.1:{self.port}/{self.database}"
+
     def airflow_connection(self) -> str:
         """Give the connection in the JSON form of ``AIRFLOW_CONN_*``."""
         return json.dumps({
@@ -65,12 +69,12 @@ class Server:
 
 
 @contextmanager
-def running(directory: Path, database: str, *, schema: Path) -> Generator[Server]:
+def running(directory: Path, database: str, *, schema: Path | None = None) -> Generator[Server]:
     """
     Run a fresh server with one database until the block ends.
 
     :param directory: takes its files; must not exist. Its log lies beside it.
-    :param schema: SQL that makes the database's tables.
+    :param schema: SQL that makes the database's tables; None leaves it empty.
     """
     server = Server(database)
     log = directory.with_suffix(".log")
@@ -82,7 +86,10 @@ def running(directory: Path, database: str, *, schema: Path) -> Generator[Server
         with Group(command, log=log, user=account, stop_signal=signal.SIGINT) as group:
             _wait(programs, server, group, log)
             _client(programs / "createdb", server, database)
-            _client(programs / "psql", server, "-q", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", schema)
+            if schema:
+                _client(
+                    programs / "psql", server, "-q", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", schema
+                )
             yield server
 
 

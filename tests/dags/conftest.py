@@ -7,6 +7,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import airflow_home
+import landing
+import postgres
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -42,12 +45,6 @@ class Airflow:
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory):
     """A migrated Airflow home, a warehouse in PostgreSQL, and the landing directory."""
-    patch = pytest.MonkeyPatch()
-    patch.syspath_prepend(str(DEMO))
-    import airflow_home
-    import landing
-    import postgres
-
     directory = tmp_path_factory.mktemp("flights")
     landing.fill(directory / "landing")
     with postgres.running(directory / "postgres", "warehouse", schema=DEMO / "warehouse.sql") as warehouse:
@@ -56,4 +53,3 @@ def airflow(tmp_path_factory):
         )
         settings["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{settings['PATH']}"
         yield Airflow(settings, directory / "landing")
-    patch.undo()

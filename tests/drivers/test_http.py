@@ -10,6 +10,7 @@ import gzip
 import json
 import logging
 import random
+import threading
 import time
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from airflow_agent_provider.exceptions import (
     RateLimited,
     RequestRejected,
 )
+from airflow_agent_provider.wire.bedrock_converse import BedrockConverse
 from airflow_agent_provider.wire.openai_chat import OpenAIChat
 
 KEY = "sk-secret-123"
@@ -127,6 +129,63 @@ def ask(*script, calls=1, **settings):
 
 
 # What is sent
+
+
+class Signer:
+    """Signs with a number that grows."""
+
+    secrets = ("hidden-token-123",)
+
+    def __init__(self):
+        self.signed = []
+        self.threads = set()
+
+    def sign(self, method, url, headers, body):
+        self.signed.append((method, url, headers["content-type"], body))
+        self.threads.add(threading.current_thread())
+        return {"authorization": f"Signed {len(self.signed)}", "x-date": "now"}
+
+
+def test_every_try_is_signed():
+    """What is signed is what is sent, and the signature replaces the key."""
+    signer = Signer()
+    _, server = ask(http(503), http(), signer=signer, max_retries=1)
+    assert [head.lower().count("authorization: signed") for head, _ in server.requests] == [1, 1]
+    assert "authorization: Signed 2\r\n" in server.requests[1][0]
+    assert "x-date: now\r\n" in server.requests[1][0]
+    assert [
+        ("POST", f"{server.base_url}/chat/completions", "application/json", body)
+        for _, body in server.requests
+    ] == signer.signed
+
+
+def test_signing_leaves_the_event_loop_alone():
+    """Credentials may have to be fetched, which takes its time."""
+    signer = Signer()
+    ask(http(), signer=signer)
+    assert threading.main_thread() not in signer.threads
+
+
+def test_a_signer_that_fails_is_told_like_any_other_failure():
+    """Its own errors, with the connection's name; a transient one is tried again and nothing is sent."""
+
+    class Failing(Signer):
+        def sign(self, method, url, headers, body):
+            super().sign(method, url, headers, body)
+            raise ModelUnavailable("no credentials this time", maybe_billed=False)
+
+    signer = Failing()
+    error, server = ask(http(), signer=signer, max_retries=2)
+    assert str(error) == "connection 'c': no credentials this time"
+    assert (len(signer.signed), server.requests) == (3, [])
+
+
+def test_what_was_signed_with_is_a_secret():
+    """A server that echoes it does not get it into our errors."""
+    echo = json.dumps({"error": {"message": "wrong token hidden-token-123"}}).encode()
+    error, _ = ask(http(403, echo), signer=Signer())
+    assert "wrong token" in str(error)
+    assert "hidden-token-123" not in str(error)
 
 
 def test_the_request_is_sent_once_and_whole():
@@ -628,3 +687,15 @@ def test_the_models_of_a_server_are_listed():
     models, head = asyncio.run(run())
     assert models == ("small-1",)
     assert head.startswith("GET /v1/models HTTP/1.1")
+
+
+def test_a_server_without_a_list_is_not_asked_for_it():
+    """Some APIs have none where their models are."""
+
+    async def run():
+        async with serving(http()) as server:
+            endpoint = Endpoint("connection 'c'", server.base_url, "small-1")
+            async with HttpModel(BedrockConverse(), endpoint) as model:
+                return await model.models(), server.requests
+
+    assert asyncio.run(run()) == ((), [])

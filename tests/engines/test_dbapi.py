@@ -158,8 +158,8 @@ def test_no_row_value_gets_into_a_message(flights, driver):
 
 def test_missing_permission_says_to_grant_it(flights, postgres):
     """A user without rights on the table is told which table and what to do."""
-    execute(flights, "DROP ROLE IF EXISTS nobody_here", "CREATE ROLE nobody_here LOGIN")
-    guest = Hook(postgres.replace("postgres:@", "nobody_here:@", 1))
+    execute(flights, "DROP ROLE IF EXISTS nobody_here", "CREATE ROLE nobody_here LOGIN PASSWORD 'guest'")
+    guest = Hook(re.sub(r"//.*@", "//nobody_here:guest@", postgres))
     execute(flights, "GRANT USAGE ON SCHEMA public TO nobody_here")
     with (
         open_batch(guest, "flights") as batch,
@@ -176,13 +176,13 @@ def test_missing_permission_says_to_grant_it(flights, postgres):
     ("uri", "error", "said"),
     [
         ("postgresql://me:hunter2@127.0.0.1:1/db", SourceUnavailable, "does not answer"),
-        ("postgresql://me:hunter2@/nodb?host={folder}", ConfigurationError, "check its host, database, user"),
+        ("postgresql://me:hunter2@{server}/nodb", ConfigurationError, "check its host, database, user"),
         ("not a dsn hunter2", ConfigurationError, "check its host, database, user"),
     ],
 )
 def test_an_unreachable_database_is_told_from_a_wrong_connection(postgres, driver, uri, error, said):
     """Refused connections are worth a retry, wrong names are not, and no password is shown."""
-    broken = Hook(uri.format(folder=postgres.partition("host=")[2]), driver)
+    broken = Hook(uri.format(server=re.search(r"@(.*)/", postgres)[1]), driver)
     with pytest.raises(error, match=said) as caught, open_batch(broken, "flights"):
         pass
     assert "hunter2" not in str(caught.value)

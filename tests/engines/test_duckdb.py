@@ -296,5 +296,5 @@ def test_an_empty_field_does_not_turn_a_column_of_numbers_into_text(tmp_path):
     """A NULL fits every type."""
     path = tmp_path / "some.csv"
     path.write_text("id,amount\n1,10\n2,\n3,-30\n")
-    with Files(str(path)).open() as batch:
+    with open_files([str(path)], "csv", label="some.csv") as batch:
         assert [column.kind for column in batch.columns()] == ["number", "number"]

@@ -132,6 +132,13 @@ def test_a_value_found_by_its_word_is_replaced_without_it_too():
     )
 
 
+def test_short_values_are_replaced_only_where_their_word_is():
+    """Were they carried on, words of every text would turn into secrets."""
+    one = redactor()
+    one.redact(r'{"password": "\\u0061\\u0062"} {"password": "on e12"}')
+    assert one.redact("a b ab one") == "a b ab one"
+
+
 def test_a_whole_call_is_redacted():
     """System, user and tool messages, arguments at any depth, raw arguments, tool texts and the schema."""
     arguments = {

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -64,6 +65,33 @@ def test_get_model_gives_a_model_to_await(chat_server, connect):
     assert asyncio.run(run()).text == "12 rows"
 
 
+def test_aget_model_gives_the_same_where_an_event_loop_runs(chat_server, connect):
+    """Fields are read and secrets masked on another thread, so that the loop goes on."""
+    connect(host=chat_server.base_url, password=KEY, extra={"model": "small-1"})
+    threads = []
+
+    class Watched(LLMHook):
+        def _model(self, connection):
+            threads.append(threading.current_thread())
+            return super()._model(connection)
+
+    async def run():
+        async with await Watched().aget_model() as model:
+            assert model.endpoint == LLMHook().get_model().endpoint
+            return await model.answer(ASK)
+
+    assert asyncio.run(run()).text == "12 rows"
+    assert len(threads) == 1
+    assert threading.main_thread() not in threads
+
+
+def test_aget_model_tells_of_a_missing_connection():
+    """In the same words."""
+    with pytest.raises(ConfigurationError, match="'nowhere' does not exist") as caught:
+        asyncio.run(LLMHook("nowhere").aget_model())
+    assert caught.value.__cause__ is None
+
+
 def test_the_sync_methods_say_so_where_an_event_loop_runs(connect):
     """asyncio's own error would not say what to do instead."""
     connect(host="http://localhost:1/v1", extra={"model": "m"})
@@ -79,7 +107,10 @@ def test_a_scripted_model_stands_in_for_any_connection():
     """Users test their DAGs without a server and without a connection."""
     with ScriptedModel(["yes"]).installed() as script:
         assert LLMHook("nowhere").chat("hi").text == "yes"
+        model = asyncio.run(LLMHook("nowhere").aget_model())
+    assert model is script
     assert script.calls[0].messages == (Message("user", "hi"),)
+    assert LLMHook.aget_model.__module__ == "airflow_agent_provider.hooks.llm"
 
 
 def test_a_missing_connection_says_how_to_make_one():
@@ -132,14 +163,14 @@ def test_the_test_finds_the_model_in_the_list(chat_server, connect):
 
 
 @pytest.mark.parametrize("listed", [(404, {}), (405, {}), (200, {"data": [{"id": "another"}]})])
-def test_the_test_asks_for_a_token_where_the_list_does_not_help(chat_server, connect, listed):
+def test_the_test_asks_for_a_word_where_the_list_does_not_help(chat_server, connect, listed):
     """Gateways list nothing, or not all that they have."""
     chat_server.routes["GET", "/v1/models"] = listed
     connect(host=chat_server.base_url, extra={"model": "small-1"})
     worked, told = LLMHook().test_connection()
     assert worked
     assert "small-1" in told
-    assert chat_server.requests[-1][3]["max_tokens"] == 1
+    assert chat_server.requests[-1][3]["max_tokens"] == 16
 
 
 def test_the_test_tells_what_is_wrong_without_the_key(chat_server, connect, caplog):

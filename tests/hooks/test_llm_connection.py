@@ -6,10 +6,13 @@ import pytest
 
 from airflow_agent_provider.exceptions import ConfigurationError
 from airflow_agent_provider.hooks.llm import LLMHook
-from airflow_agent_provider.hooks.llm_connection import PROVIDERS
-from airflow_agent_provider.hooks.llm_extras import PROVIDER_NAMES
+from airflow_agent_provider.hooks.llm_extras import EXTRAS, PROVIDER_NAMES
+from airflow_agent_provider.hooks.llm_providers import PROVIDERS, SPECIAL_EXTRAS
 from airflow_agent_provider.wire.anthropic_messages import AnthropicMessages
+from airflow_agent_provider.wire.azure_openai import AzureOpenAIChat
+from airflow_agent_provider.wire.gemini import Gemini
 from airflow_agent_provider.wire.openai_chat import OpenAIChat
+from airflow_agent_provider.wire.openai_responses import OpenAIResponses
 
 KEY = "sk-secret-123"
 
@@ -28,24 +31,66 @@ def read(connect):
 def test_every_provider_that_may_be_chosen_is_known():
     """The list of names and the table of facts agree."""
     assert tuple(PROVIDERS) == PROVIDER_NAMES
+    assert set(EXTRAS) > SPECIAL_EXTRAS
 
 
 @pytest.mark.parametrize(
-    ("provider", "base_url"),
+    ("provider", "base_url", "wire"),
     [
-        ("openai", "https://api.openai.com/v1"),
-        ("anthropic", "https://api.anthropic.com"),
-        ("vllm", "http://localhost:8000/v1"),
-        ("ollama", "http://localhost:11434/v1"),
-        ("llamacpp", "http://localhost:8080/v1"),
-        ("litellm", "http://localhost:4000/v1"),
+        ("openai", "https://api.openai.com/v1", OpenAIChat),
+        ("openai_responses", "https://api.openai.com/v1", OpenAIResponses),
+        ("anthropic", "https://api.anthropic.com", AnthropicMessages),
+        ("google", "https://generativelanguage.googleapis.com/v1beta", Gemini),
+        ("vllm", "http://localhost:8000/v1", OpenAIChat),
+        ("ollama", "http://localhost:11434/v1", OpenAIChat),
+        ("llamacpp", "http://localhost:8080/v1", OpenAIChat),
+        ("litellm", "http://localhost:4000/v1", OpenAIChat),
     ],
 )
-def test_a_provider_brings_its_base_url(read, provider, base_url):
+def test_a_provider_brings_its_base_url(read, provider, base_url, wire):
     """So that a connection needs a model and a key at most."""
     model = read(password=KEY, extra={"provider": provider, "model": "m"})
     assert model.endpoint.base_url == base_url
-    assert type(model.wire) is (AnthropicMessages if provider == "anthropic" else OpenAIChat)
+    assert type(model.wire) is wire
+
+
+@pytest.mark.parametrize(
+    ("host", "api_version", "base_url"),
+    [
+        ("https://res.openai.azure.com", None, "https://res.openai.azure.com/openai/v1"),
+        ("https://res.openai.azure.com/", None, "https://res.openai.azure.com/openai/v1"),
+        ("https://res.openai.azure.com/openai/v1/", None, "https://res.openai.azure.com/openai/v1"),
+        ("https://res.openai.azure.com", "2024-10-21", "https://res.openai.azure.com/openai"),
+        ("https://res.openai.azure.com/openai", "2025-04-01-preview", "https://res.openai.azure.com/openai"),
+        ("https://gateway.example.org/azure", None, "https://gateway.example.org/azure/openai/v1"),
+    ],
+)
+def test_azures_address_is_made_of_the_resources(read, host, api_version, base_url):
+    """As the portal shows it, or with the path that clients want; a dated version means the classic API."""
+    extra = {"provider": "azure_openai", "model": "prod-gpt-4o", "api_version": api_version}
+    model = read(host=host, password=KEY, extra=extra)
+    assert model.endpoint.base_url == base_url
+    assert model.wire.api_version == (api_version or "")
+    assert model.wire.headers(KEY)["api-key"] == KEY
+
+
+def test_of_azures_models_as_little_is_assumed_as_of_their_names(read):
+    """A deployment may have any name: no temperature then, and the bound's new name where all know it."""
+    extra = {"provider": "azure_openai", "model": "chat"}
+    host = "https://res.openai.azure.com"
+    model = read(host=host, password=KEY, extra=extra)
+    assert model.wire == AzureOpenAIChat("max_completion_tokens", send_temperature=False)
+    model = read(
+        host=host, password=KEY, extra=extra | {"send_temperature": True, "api_version": "2024-02-01"}
+    )
+    assert model.wire == AzureOpenAIChat("max_tokens", send_temperature=True, api_version="2024-02-01")
+
+
+@pytest.mark.parametrize(("given", "region"), [("eu", "eu"), (" EU ", "eu"), ("us-gov", "us-gov"), ("", "")])
+def test_the_region_that_policies_go_by_is_on_the_endpoint(read, given, region):
+    """As one word in small letters, whoever wrote it."""
+    model = read(host="https://example.org/v1", extra={"model": "m", "region": given})
+    assert model.endpoint.region == region
 
 
 @pytest.mark.parametrize(
@@ -150,7 +195,7 @@ def test_anthropics_base_url_may_be_given_with_its_version(read):
         ({"extra": {"model": 7}}, "'model' must be text"),
         ({"extra": {"model": "m"}}, "password is missing"),
         ({"extra": {"model": "m", "provider": "anthropic"}}, "password is missing"),
-        ({"extra": {"model": "m", "provider": "opnai"}}, "'provider' must be one of openai, anthropic"),
+        ({"extra": {"model": "m", "provider": "opnai"}}, "'provider' must be one of openai, openai_r"),
         ({"extra": {"model": "m", "provider": "openai_compatible"}}, "host is missing"),
         ({"extra": {"model": "m", "tiemout_s": 5}}, "unknown extra 'tiemout_s'; known are allow_http"),
         ({"extra": {"model": "m", "timeout_s": "soon"}}, "'timeout_s' must be a number"),
@@ -169,6 +214,36 @@ def test_anthropics_base_url_may_be_given_with_its_version(read):
         ({"extra": {"model": "m", "headers": {"x": 1}}}, "'headers' holds a value of 'x'"),
         ({"extra": {"model": "m", "extra_body": "{"}}, "'extra_body' must be a JSON object"),
         ({"extra": {"model": "m", "extra_body": {"stream": True}}}, "must not hold 'stream'"),
+        ({"extra": {"model": "m", "extra_body": {"max_tokens": 9}}}, "must not hold 'max_tokens'"),
+        ({"extra": {"model": "m", "extra_body": {"n": 9}}}, "must not hold 'n'"),
+        (
+            {"extra": {"model": "m", "extra_body": {"generationConfig": {"maxOutputTokens": 9}}}},
+            "must not hold 'generationConfig.maxOutputTokens'",
+        ),
+        ({"extra": {"model": "m", "region": "eu and us"}}, "'region' must be text like eu, us or local"),
+        ({"extra": {"model": "m", "region": 1}}, "'region' must be text"),
+        (
+            {"extra": {"model": "m", "api_version": "2024-10-21"}},
+            "'api_version' means nothing to provider openai",
+        ),
+        (
+            {"extra": {"model": "m", "aws_conn_id": "a"}},
+            "'aws_conn_id' means nothing to provider openai, only",
+        ),
+        (
+            {"extra": {"model": "m", "provider": "anthropic", "max_tokens_field": "max_tokens"}},
+            "'max_tokens_field' means nothing to provider anthropic",
+        ),
+        ({"extra": {"model": "m", "provider": "google"}}, "password is missing"),
+        ({"extra": {"model": "m", "provider": "openai_responses"}}, "password is missing"),
+        ({"extra": {"model": "m", "provider": "azure_openai"}}, "host is missing"),
+        (
+            {
+                "host": "https://x.org",
+                "extra": {"model": "m", "provider": "azure_openai", "api_version": "v1"},
+            },
+            "'api_version' must be text like 2024-10-21",
+        ),
         ({"extra": {"model": "m", "max_tokens_field": "tokens"}}, "'max_tokens_field' must be one of"),
         ({"extra": "[1]"}, "extra must be a JSON object"),
         ({"host": "example.org/v1"}, "host must be a base URL with its scheme"),

@@ -28,12 +28,6 @@ class Broken(Exception):
     pass
 
 
-@pytest.fixture
-def demo(monkeypatch):
-    """Make the demo's modules importable."""
-    monkeypatch.syspath_prepend(str(DEMO))
-
-
 def running(pids):
     return [
         pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
@@ -41,7 +35,7 @@ def running(pids):
 
 
 @pytest.mark.parametrize("where", ["stay", "leave"])
-def test_group_stops_what_ignores_sigterm_and_what_left_the_group(demo, tmp_path, where):
+def test_group_stops_what_ignores_sigterm_and_what_left_the_group(tmp_path, where):
     """Neither a deaf process nor a grandchild in another session outlives its group."""
     from processes import Group
 
@@ -78,7 +72,7 @@ def use(server):
     raise Broken
 
 
-def test_postgres_runs_for_the_block_only_even_when_it_fails(demo, tmp_path):
+def test_postgres_runs_for_the_block_only_even_when_it_fails(tmp_path):
     """The server has the tables, behind a password, while the block runs; it is gone after an error in it."""
     import postgres
 
@@ -91,7 +85,7 @@ def test_postgres_runs_for_the_block_only_even_when_it_fails(demo, tmp_path):
         assert probe.connect_ex(("127.0.0.1", server.port)) != 0
 
 
-def test_landing_has_a_file_for_every_day_with_the_tables_columns(demo, tmp_path):
+def test_landing_has_a_file_for_every_day_with_the_tables_columns(tmp_path):
     """Each day's file has the flights of that day, under the names of the warehouse's table, in its order."""
     import landing
 

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from airflow_agent_provider.core.spec import pending
-from airflow_agent_provider.quality.checks.base import RowCheck, as_number
+from airflow_agent_provider.quality.checks.base import Measured, RowCheck, as_number
 from airflow_agent_provider.quality.checks.pattern import portable
 from airflow_agent_provider.quality.checks.timeliness import as_moment
 from airflow_agent_provider.quality.results import Dimension, Kind
@@ -22,7 +22,38 @@ Bound: TypeAlias = float | str | date | datetime | None
 
 
 @dataclass(frozen=True)
-class AcceptedValues(RowCheck):
+class ValueCheck(RowCheck):
+    """Base of the checks that say which values of a column are good; NULL does not fail."""
+
+    dimension: ClassVar[Dimension] = "validity"
+
+    column: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_column("column")
+
+    @property
+    def used_columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    def is_good(self, sql: Expressions) -> exp.Expression:
+        """Give the condition that is true of a good value."""
+        raise NotImplementedError
+
+    def failing(self, sql: Expressions) -> exp.Expression:
+        return sql.has_value_but_not(self.column, self.is_good(sql))
+
+    def measures(self, sql: Expressions) -> dict[str, exp.Expression]:
+        # All values less the good ones: the first count is one that the profile needs anyway.
+        return {"values": sql.count_values(self.column), "good": sql.count_where(self.is_good(sql))}
+
+    def failing_rows(self, measured: Measured) -> int:
+        return int(measured.values["values"]) - int(measured.values["good"])
+
+
+@dataclass(frozen=True)
+class AcceptedValues(ValueCheck):
     """
     Each value is one of a list; NULL does not fail.
 
@@ -30,15 +61,12 @@ class AcceptedValues(RowCheck):
     :param values: the values, of the column's kind.
     """
 
-    dimension: ClassVar[Dimension] = "validity"
     kinds: ClassVar[tuple[Kind, ...]] = ("text", "number", "boolean")
 
-    column: str
     values: Sequence[str | float | bool]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_column("column")
         if isinstance(self.values, str) and pending(self.values):
             return
         if isinstance(self.values, str) or not isinstance(self.values, (Sequence, set, frozenset)):
@@ -51,22 +79,18 @@ class AcceptedValues(RowCheck):
         self.settle("values", tuple(values))
 
     @property
-    def used_columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
     def related_metrics(self) -> tuple[str, ...]:
         return (f"{self.column}.top", f"{self.column}.distinct_count")
 
-    def failing(self, sql: Expressions) -> exp.Expression:
-        return sql.is_not_among(self.column, self.values, self.label)
+    def is_good(self, sql: Expressions) -> exp.Expression:
+        return sql.is_among(self.column, self.values, self.label)
 
     def complaint(self, share: str) -> str:
         return f"{share} have a {self.column} that is not one of the {len(self.values)} accepted values"
 
 
 @dataclass(frozen=True)
-class Between(RowCheck):
+class Between(ValueCheck):
     """
     Each value lies between two bounds, both included; NULL does not fail, NaN does.
 
@@ -77,16 +101,13 @@ class Between(RowCheck):
     :param maximum: likewise; None for no upper bound.
     """
 
-    dimension: ClassVar[Dimension] = "validity"
     kinds: ClassVar[tuple[Kind, ...]] = ("number", "time")
 
-    column: str
     minimum: Bound = None
     maximum: Bound = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_column("column")
         if self.minimum is None and self.maximum is None:
             self.refuse("minimum", "give minimum, maximum or both")
         self._settle_bound("minimum")
@@ -113,15 +134,11 @@ class Between(RowCheck):
         self.settle(parameter, value.strip() if number is None else number)
 
     @property
-    def used_columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
     def related_metrics(self) -> tuple[str, ...]:
         return (f"{self.column}.min", f"{self.column}.max")
 
-    def failing(self, sql: Expressions) -> exp.Expression:
-        return sql.is_outside(self.column, self.minimum, self.maximum, self.label)
+    def is_good(self, sql: Expressions) -> exp.Expression:
+        return sql.is_within(self.column, self.minimum, self.maximum, self.label)
 
     def complaint(self, share: str) -> str:
         if self.maximum is None:
@@ -135,7 +152,7 @@ class Between(RowCheck):
 
 
 @dataclass(frozen=True)
-class Matches(RowCheck):
+class Matches(ValueCheck):
     """
     Each value, as a whole, matches a regular expression; NULL does not fail.
 
@@ -147,15 +164,12 @@ class Matches(RowCheck):
         ignores case.
     """
 
-    dimension: ClassVar[Dimension] = "validity"
     kinds: ClassVar[tuple[Kind, ...]] = ("text",)
 
-    column: str
     pattern: str
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_column("column")
         if not isinstance(self.pattern, str) or not self.pattern:
             self.refuse("pattern", "must be a regular expression")
         if not pending(self.pattern):
@@ -165,15 +179,11 @@ class Matches(RowCheck):
                 self.refuse("pattern", str(error))
 
     @property
-    def used_columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
     def related_metrics(self) -> tuple[str, ...]:
         return tuple(f"{self.column}.{metric}" for metric in ("length_min", "length_max", "distinct_count"))
 
-    def failing(self, sql: Expressions) -> exp.Expression:
-        return sql.does_not_match(self.column, portable(self.pattern))
+    def is_good(self, sql: Expressions) -> exp.Expression:
+        return sql.matches(self.column, portable(self.pattern))
 
     def complaint(self, share: str) -> str:
         return f"{share} have a {self.column} that does not match the pattern"

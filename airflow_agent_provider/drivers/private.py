@@ -1,0 +1,108 @@
+"""
+A model that is told no personal data, and goes nowhere that the policy forbids.
+
+It stands around each endpoint of its own, so that a route can be refused one
+destination and take the next. What the wire carries holds placeholders; the answer
+comes back with the values in their places. Every call leaves an audit record:
+where to, under which policy, how many values of which class; never content.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from typing import Self
+
+from airflow_agent_provider.core.effects import CallModel, fingerprint
+from airflow_agent_provider.core.messages import ModelReply
+from airflow_agent_provider.drivers.endpoint import Endpoint
+from airflow_agent_provider.drivers.http import HttpModel
+from airflow_agent_provider.exceptions import PolicyRefused
+from airflow_agent_provider.governance.audit import AuditRecord, ComplianceStatus
+from airflow_agent_provider.governance.policy import Decision, Destination, Policy
+from airflow_agent_provider.governance.redaction import Redactor
+
+log = logging.getLogger(__name__)
+
+
+class PrivateModel:
+    """
+    A ``core.model.Model`` around one endpoint.
+
+    :param model: asks the endpoint.
+    :param destination: what the policy knows of it.
+    :param redactor: shared by all models of a flow, so that a text is scanned once.
+    :param tags: what the caller says of the data, such as ``eu``.
+    :param on_audit: told of every call, refused ones too.
+    """
+
+    def __init__(
+        self,
+        model: HttpModel,
+        destination: Destination,
+        *,
+        policy: Policy | None = None,
+        redactor: Redactor | None = None,
+        tags: Collection[str] = (),
+        on_audit: Callable[[AuditRecord], None] | None = None,
+    ) -> None:
+        self.model = model
+        self.destination = destination
+        self.policy = policy or Policy()
+        self.redactor = redactor or Redactor()
+        self.tags = tuple(tags)
+        self._on_audit = on_audit
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it asks."""
+        return self.model.endpoint
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the endpoint's connections."""
+        await self.model.aclose()
+
+    async def models(self) -> tuple[str, ...]:
+        """Give the ids of the models that the server says it has."""
+        return await self.model.models()
+
+    async def answer(self, call: CallModel) -> ModelReply:
+        """
+        Ask with placeholders, and answer with values.
+
+        :raises PolicyRefused: when the data may not go there.
+        """
+        decision = self.policy.decide(self.redactor.classes(call), self.tags, self.destination)
+        branch = self.redactor.branch(allowed=decision.classes("allow"))
+        if not decision.compliant:
+            self._audit(call, decision, branch, "refused")
+            raise PolicyRefused(f"{self.endpoint.name}: not sent: {decision.reason}")
+        sent = branch.redact_call(call)
+        self._audit(call, decision, branch, "compliant" if sent is call else "redacted")
+        return branch.restore_reply(await self.model.answer(sent))
+
+    def _audit(self, call: CallModel, decision: Decision, branch: Redactor, status: ComplianceStatus) -> None:
+        if self._on_audit is None:
+            return
+        self._on_audit(
+            AuditRecord(
+                kind="model_call",
+                connection=self.destination.connection,
+                provider=self.destination.provider,
+                region=self.destination.region,
+                policy=self.policy.name,
+                status=status,
+                reason=decision.reason,
+                rules=decision.rules,
+                tags=self.tags,
+                redactions=branch.counts,
+                allowed=tuple(sorted(decision.classes("allow"))),
+                fingerprint=fingerprint(call),
+            )
+        )
