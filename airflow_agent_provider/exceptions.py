@@ -73,7 +73,16 @@ class BatchTooLarge(DataError):
 
 
 class RequestRejected(PermanentError):
-    """The model's API refused the request and would refuse it again."""
+    """
+    The model's API refused the request and would refuse it again.
+
+    :param status: the HTTP status, which says whose fault it is: the call's (400, 422) or the
+        connection's (401, 403, 404); None when there was none.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ModelRefused(PermanentError):

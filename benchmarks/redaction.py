@@ -61,9 +61,7 @@ PROSE = (
     "The quality gate measured the batch of 2013-01-15 and found that the departure delay is missing in "
     "51.04 % of 843 rows, against 2.61 % in the weeks before. Say with evidence which column it comes from."
 )
-NAMES = (
-    "Aiyana Bruno Chidi Devika Elif Farid Greta Hana Ioana Jonas Kwame Leilani Mateo Nadia Olga Pedro".split()
-)
+SOURCES = "loader scheduler worker triggerer importer exporter".split()
 # Ways of writing that leave the value readable to a model.
 FORMS: tuple[Callable[[str], str], ...] = (
     lambda value: value.replace("@", "\\u0040"),
@@ -129,7 +127,7 @@ def _sentences(random: Random, planted: list[identifiers.Identifier]) -> str:
         "'{v}' failed",
     )
     return " ".join(
-        random.choice(forms).format(n=random.randint(1, 10**5), v=one.named, p=random.choice(NAMES))
+        random.choice(forms).format(n=random.randint(1, 10**5), v=one.named, p=random.choice(SOURCES))
         for one in planted
     )
 

@@ -20,7 +20,7 @@ class CallRecord:
     """
     One try that ended, for metrics; no content.
 
-    :param outcome: ``answered``, or the error's class name.
+    :param outcome: ``answered``, ``cached``, or the error's class name.
     :param cost_micros: micro-dollars; None when unknown.
     :param seconds: from admission to the end.
     """

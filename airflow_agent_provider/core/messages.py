@@ -98,6 +98,8 @@ class ModelReply:
     :param model: the model that answered, as the server named it.
     :param request_id: the provider's id of the call, for its support desk.
     :param cost_micros: what it cost in micro-dollars; None when nobody knows.
+    :param connection: the connection that answered, where a route picked it; else empty.
+    :param cached: it came from the reply cache: no token was used and nothing was paid.
     """
 
     text: str
@@ -107,6 +109,8 @@ class ModelReply:
     model: str = ""
     request_id: str = ""
     cost_micros: int | None = None
+    connection: str = ""
+    cached: bool = False
 
 
 def to_json(value: ModelReply | Message | ToolSpec | ToolRequest) -> dict[str, Any]:
@@ -115,7 +119,7 @@ def to_json(value: ModelReply | Message | ToolSpec | ToolRequest) -> dict[str, A
 
 
 def reply_from_json(data: dict[str, Any]) -> ModelReply:
-    """Read back what :func:`to_json` made of a :class:`ModelReply`."""
+    """Read back what :func:`to_json` made of a :class:`ModelReply`; journals may lack the younger fields."""
     return ModelReply(
         text=data["text"],
         tool_requests=tuple(ToolRequest(**request) for request in data["tool_requests"]),
@@ -124,4 +128,6 @@ def reply_from_json(data: dict[str, Any]) -> ModelReply:
         model=data["model"],
         request_id=data["request_id"],
         cost_micros=data["cost_micros"],
+        connection=data.get("connection", ""),
+        cached=data.get("cached", False),
     )

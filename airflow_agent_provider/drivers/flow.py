@@ -13,7 +13,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from airflow_agent_provider.core.effects import (
@@ -25,12 +25,14 @@ from airflow_agent_provider.core.effects import (
     ToolResult,
     fingerprint,
 )
-from airflow_agent_provider.core.journal import Entry, Journal, MemoryJournal, recall
+from airflow_agent_provider.core.journal import Entry, Journal, MemoryJournal
 from airflow_agent_provider.core.limits import Limits, Spent
-from airflow_agent_provider.core.messages import ModelReply, reply_from_json, to_json
+from airflow_agent_provider.core.messages import ModelReply
 from airflow_agent_provider.core.model import Model
 from airflow_agent_provider.core.tool import Tool, result_text
+from airflow_agent_provider.drivers.private_journal import PrivateJournal
 from airflow_agent_provider.exceptions import AgentProviderError, ConfigurationError, LimitReached, ToolFailed
+from airflow_agent_provider.governance.redaction import Redactor
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -59,17 +61,21 @@ class Driver:
     :param tools: the granted tools; their names must differ.
     :param journal: where replies are kept and found again.
     :param limits: bounds of everything this driver runs.
+    :param redactor: keeps personal data out of the journal; None: the journal may hold it.
     """
 
     model: Model | None = None
     tools: Iterable[Tool] = ()
     journal: Journal = field(default_factory=MemoryJournal)
     limits: Limits = field(default_factory=Limits)
+    redactor: Redactor | None = field(default_factory=Redactor)
     spent: Spent = field(default_factory=Spent, init=False)
     replayed: int = field(default=0, init=False)
     _granted: dict[str, Tool] = field(default_factory=dict, init=False)
+    _journal: PrivateJournal = field(init=False)
 
     def __post_init__(self) -> None:
+        self._journal = PrivateJournal(self.journal, self.redactor)
         for tool in self.tools:
             if tool.spec.name in self._granted:
                 raise ConfigurationError(f"two tools are named {tool.spec.name!r}: rename one")
@@ -116,7 +122,7 @@ class Driver:
         else:
             self.spent.admit_tool_call(self.limits)
         mark = fingerprint(effect)
-        entry = recall(self.journal, path, type(effect).__name__, mark)
+        entry = self._journal.recall(path, type(effect).__name__, mark)
         if isinstance(effect, CallModel):
             return await self._call_model(effect, path, mark, entry)
         return await self._call_tool(effect, path, mark, entry)
@@ -135,13 +141,12 @@ class Driver:
 
     async def _call_model(self, call: CallModel, path: str, mark: str, entry: Entry | None) -> ModelReply:
         if entry is not None:
-            reply = reply_from_json(entry.reply)
+            reply = self._journal.reply(entry, call)
             self.replayed += 1
         elif self.model is None:
             raise ConfigurationError(f"step {path}: the flow calls a model, but none is configured")
         else:
-            reply = await self.model.answer(call)
-            self.journal.write(path, Entry(mark, "CallModel", to_json(reply)))
+            reply = self._journal.keep_reply(path, mark, call, await self.model.answer(call))
         self.spent.usage += reply.usage
         log.info(
             "step %s: %s%s, %d tokens in, %d out, %s",
@@ -155,9 +160,10 @@ class Driver:
         return reply
 
     async def _call_tool(self, call: CallTool, path: str, mark: str, entry: Entry | None) -> ToolResult:
-        if entry is not None:
+        kept = self._journal.result(entry) if entry else None
+        if kept is not None:
             self.replayed += 1
-            return ToolResult(**entry.reply)
+            return kept
         tool = self._granted.get(call.name)
         if tool is None:
             raise ConfigurationError(f"step {path}: the flow calls tool {call.name!r}, which is not granted")
@@ -172,7 +178,7 @@ class Driver:
             log.warning("step %s: tool %s raised %s", path, call.name, type(error).__name__)
             text = f"ToolFailed: {call.name} raised {type(error).__name__}: {error}"
             result = ToolResult(text[:MAX_ERROR_CHARS], failed=True)
-        self.journal.write(path, Entry(mark, "CallTool", asdict(result)))
+        self._journal.keep_result(path, mark, result, entry)
         log.info("step %s: tool %s %s", path, call.name, "failed" if result.failed else "done")
         return result
 

@@ -9,20 +9,18 @@ where to, under which policy, how many values of which class; never content.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection
-from typing import Self
+from typing import Self, cast
 
 from airflow_agent_provider.core.effects import CallModel, fingerprint
 from airflow_agent_provider.core.messages import ModelReply
 from airflow_agent_provider.drivers.endpoint import Endpoint
 from airflow_agent_provider.drivers.http import HttpModel
 from airflow_agent_provider.exceptions import PolicyRefused
-from airflow_agent_provider.governance.audit import AuditRecord, ComplianceStatus
-from airflow_agent_provider.governance.policy import Decision, Destination, Policy
+from airflow_agent_provider.governance.audit import AuditRecord
+from airflow_agent_provider.governance.clearance import clear
+from airflow_agent_provider.governance.policy import Destination, Policy
 from airflow_agent_provider.governance.redaction import Redactor
-
-log = logging.getLogger(__name__)
 
 
 class PrivateModel:
@@ -78,31 +76,21 @@ class PrivateModel:
 
         :raises PolicyRefused: when the data may not go there.
         """
-        decision = self.policy.decide(self.redactor.classes(call), self.tags, self.destination)
-        branch = self.redactor.branch(allowed=decision.classes("allow"))
-        if not decision.compliant:
-            self._audit(call, decision, branch, "refused")
-            raise PolicyRefused(f"{self.endpoint.name}: not sent: {decision.reason}")
-        sent = branch.redact_call(call)
-        self._audit(call, decision, branch, "compliant" if sent is call else "redacted")
-        return branch.restore_reply(await self.model.answer(sent))
-
-    def _audit(self, call: CallModel, decision: Decision, branch: Redactor, status: ComplianceStatus) -> None:
-        if self._on_audit is None:
-            return
-        self._on_audit(
-            AuditRecord(
-                kind="model_call",
-                connection=self.destination.connection,
-                provider=self.destination.provider,
-                region=self.destination.region,
-                policy=self.policy.name,
-                status=status,
-                reason=decision.reason,
-                rules=decision.rules,
+        try:
+            clearance = clear(
+                call,
+                policy=self.policy,
+                redactor=self.redactor,
+                destination=self.destination,
                 tags=self.tags,
-                redactions=branch.counts,
-                allowed=tuple(sorted(decision.classes("allow"))),
-                fingerprint=fingerprint(call),
+                fingerprint=fingerprint(call) if self._on_audit else "",
             )
-        )
+        except PolicyRefused as refused:
+            self._audit(cast("AuditRecord | None", refused.record))
+            raise
+        self._audit(clearance.record)
+        return clearance.restore(await self.model.answer(clearance.call))
+
+    def _audit(self, record: AuditRecord | None) -> None:
+        if self._on_audit and record:
+            self._on_audit(record)

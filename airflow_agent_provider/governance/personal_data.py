@@ -35,6 +35,8 @@ Say it to whoever relies on it: a clean scan is no proof that a text is anonymou
 - values broken over lines or over two messages, spelt out ("alice at example dot
   org"), translated or paraphrased, and what can be inferred from several harmless
   ones;
+- phone numbers in a domestic form without a word such as "phone" in the text, where
+  their country is none of the chosen regions or they are written in one piece;
 - secrets that look like words (``password=swordfish``) or stand alone without a
   known prefix; passwords and domestic phone numbers whose name is a header in another
   message, or in a table laid out by spaces;

@@ -174,4 +174,4 @@ def _refused(error: ClientError) -> ModelUnavailable | RequestRejected:
     told = f"AWS gave no credentials ({code}, {error.operation_name})"
     if status >= SERVER_ERROR or code in {"Throttling", "ThrottlingException"}:
         return ModelUnavailable(told, maybe_billed=False)
-    return RequestRejected(f"{told}: check the aws connection's role")
+    return RequestRejected(f"{told}: check the aws connection's role", status=403)

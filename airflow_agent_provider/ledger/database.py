@@ -11,13 +11,21 @@ A transaction opens a connection and closes it: nothing is held between two call
 forked worker, a thread or a task that sleeps for a day shares nothing by accident. What
 is asked before every model call cannot afford that; ``hold=True`` keeps one connection
 for the process, used by one thread at a time, left alone by forks and opened anew after
-an error. Transactions are short and touch few rows; keep them so.
+an error. One that died while it was idle is replaced before the transaction begins.
+
+Transactions are short and touch few rows; keep them so. What waits for them has a
+bound, also when a process stands still in the middle of one. An event loop should not
+wait at all: see :func:`hurried`.
 
 SQLite runs in WAL mode (https://sqlite.org/wal.html): readers never wait for the one
 writer. A write transaction takes the write lock at its start (``BEGIN IMMEDIATE``);
 taking it half-way, after reading, fails at once when another process wrote in
 between, however long the busy timeout is. WAL needs a local disk: put the file on no
 network share, and use PostgreSQL where workers run on several machines.
+
+In PostgreSQL every transaction begins by naming its isolation level, READ COMMITTED,
+whatever the server's default: a conditional UPDATE then sees the row as the one before
+it left it. ``SET LOCAL`` suits connection poolers too.
 """
 
 from __future__ import annotations
@@ -28,7 +36,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -36,18 +44,52 @@ from airflow_agent_provider.exceptions import AgentProviderError, ConfigurationE
 
 Row = dict[str, Any]
 BUSY_S = 30.0
-"""Seconds that a SQLite transaction waits for the writer before it."""
-_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
+"""Seconds that a transaction waits for the one before it."""
+HURRIED_S = 0.01
+"""The same within :func:`hurried`."""
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_FAILING = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
 _UNUSABLE = frozenset({
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_AUTH,
 })
 # The lock under which tables are made: CREATE TABLE IF NOT EXISTS itself races in PostgreSQL.
 _SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(720451932)"
+# A peer that stands still in a transaction is ended by the server, and whoever waits for it is told.
+_BEGIN = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED; "
+    f"SET LOCAL lock_timeout = '{BUSY_S:.0f}s'; SET LOCAL idle_in_transaction_session_timeout = '{BUSY_S:.0f}s'"
+)
+_MAY_NOT = "42501"
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
+_waiting = threading.local()
+
+
+class LedgerBusy(SourceUnavailable):
+    """Another transaction is under way; nothing was done."""
+
+
+@contextmanager
+def hurried() -> Generator[None]:
+    """
+    Let a busy SQLite ledger raise :class:`LedgerBusy` at once, on this thread.
+
+    For event loops, which then go on with other things while a thread waits.
+    """
+    _waiting.seconds = HURRIED_S
+    try:
+        yield
+    finally:
+        del _waiting.seconds
+
+
+def _wait_s() -> float:
+    seconds: float = getattr(_waiting, "seconds", BUSY_S)
+    return seconds
 
 
 class Statements:
@@ -116,42 +158,58 @@ class Driver(Protocol):
     """The part of a DB-API module that tells what went wrong (PEP 249), e.g. ``psycopg2``."""
 
     @property
-    def OperationalError(self) -> type[Exception]: ...  # noqa: N802, the name is the DB-API's
+    def Error(self) -> type[Exception]: ...  # noqa: N802, the name is the DB-API's
 
     @property
-    def ProgrammingError(self) -> type[Exception]: ...  # noqa: N802
+    def InterfaceError(self) -> type[Exception]: ...  # noqa: N802
+
+    @property
+    def OperationalError(self) -> type[Exception]: ...  # noqa: N802
+
+    @property
+    def DatabaseError(self) -> type[Exception]: ...  # noqa: N802
 
 
 class Connections:
     """
     Where transactions get their connection.
 
-    :param open_one: opens a DB-API connection.
+    :param open_one: opens a DB-API connection that begins no transaction by itself.
     :param hold: keep it for the next transaction.
+    :param lost: what beginning a transaction raises on a held connection that died.
     """
 
-    def __init__(self, open_one: Callable[[], Any], *, hold: bool) -> None:
+    def __init__(
+        self, open_one: Callable[[], Any], *, hold: bool, lost: tuple[type[Exception], ...] = ()
+    ) -> None:
         self._open_one = open_one
         self._hold = hold
+        self._lost = lost
         self._held: Any = None
-        self._owner = 0
+        self._inherited: list[Any] = []
+        self._owner = os.getpid()
         self._turn = threading.Lock()
 
     @contextmanager
-    def take(self) -> Generator[Any]:
-        """Give a connection; it is closed afterwards unless it is to be held and nothing failed."""
+    def transaction(self, begin: Callable[[Any], None]) -> Generator[Any]:
+        """
+        Give a cursor in a transaction: committed at the end, rolled back when the block raises.
+
+        :param begin: begins it.
+        :raises LedgerBusy: when a held connection is in use for too long.
+        """
         if not self._hold:
-            with closing(self._open_one()) as connection:
-                yield connection
+            # Closing without a commit rolls back.
+            with closing(self._open_one()) as connection, closing(_begun(connection, begin)) as cursor:
+                yield cursor
+                cursor.execute("COMMIT")
             return
-        with self._turn:
-            # A connection inherited through a fork is the parent's: neither used nor closed here.
-            if self._held is None or self._owner != os.getpid():
-                self._held, self._owner = self._open_one(), os.getpid()
+        with self._exclusively(), closing(self._begun(begin)) as cursor:
             try:
-                yield self._held
+                yield cursor
+                cursor.execute("COMMIT")
             except AgentProviderError:
-                self._held.rollback()  # refused by our own rules: the connection is sound
+                self._roll_back(cursor)  # refused by our own rules: the connection is sound
                 raise
             except BaseException:
                 self._drop()
@@ -159,13 +217,51 @@ class Connections:
 
     def close(self) -> None:
         """Close what is held; the next transaction opens anew."""
-        with self._turn:
+        with self._exclusively():
+            self._drop()
+
+    @contextmanager
+    def _exclusively(self) -> Generator[None]:
+        if self._owner != os.getpid():
+            self._leave_to_parent()
+        if not self._turn.acquire(timeout=_wait_s()):
+            raise LedgerBusy("the ledger's connection is in use")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _leave_to_parent(self) -> None:
+        # A connection inherited through a fork is the parent's: not used, and not closed either, not even
+        # by the garbage collector. The lock may have been taken by a thread that the fork left behind.
+        self._inherited.append(self._held)
+        self._held, self._owner, self._turn = None, os.getpid(), threading.Lock()
+
+    def _begun(self, begin: Callable[[Any], None]) -> Any:
+        if self._held is not None:
+            try:
+                return _begun(self._held, begin)
+            except self._lost:
+                self._drop()  # it died while it was idle; nothing was done with it
+        self._held = self._open_one()
+        return _begun(self._held, begin)
+
+    def _roll_back(self, cursor: Any) -> None:
+        try:
+            cursor.execute("ROLLBACK")
+        except Exception:  # noqa: BLE001  whatever it is, what the block raised says more
             self._drop()
 
     def _drop(self) -> None:
         held, self._held = self._held, None
-        if held is not None and self._owner == os.getpid():
+        if held is not None:
             held.close()
+
+
+def _begun(connection: Any, begin: Callable[[Any], None]) -> Any:
+    cursor = connection.cursor()
+    begin(cursor)
+    return cursor
 
 
 class SQLiteDatabase:
@@ -205,13 +301,18 @@ class SQLiteDatabase:
     @contextmanager
     def _transaction(self, begin: str) -> Generator[Statements]:
         try:
-            # Closing without a commit rolls back.
-            with self._connections.take() as connection:
-                connection.execute(begin)
-                yield Statements(connection.cursor(), str)
-                connection.commit()
+            with self._connections.transaction(lambda cursor: self._begin(cursor, begin)) as cursor:
+                yield Statements(cursor, str)
         except sqlite3.Error as error:
-            raise self._explained(error) from error
+            explained = self._explained(error)
+            if explained is None:
+                raise
+            raise explained from error
+
+    def _begin(self, cursor: sqlite3.Cursor, begin: str) -> None:
+        wait_ms = int(_wait_s() * 1000)
+        cursor.execute(f"PRAGMA busy_timeout = {wait_ms}")
+        cursor.execute(begin)
 
     def _connect(self) -> sqlite3.Connection:
         try:
@@ -243,13 +344,13 @@ class SQLiteDatabase:
             else:
                 return
 
-    def _explained(self, error: sqlite3.Error) -> Exception:
+    def _explained(self, error: sqlite3.Error) -> AgentProviderError | None:
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
         if code in _UNUSABLE:
             return ConfigurationError(f"ledger {self.label}: {error}; name a file that can be written")
         if code in _BUSY:
-            return SourceUnavailable(f"ledger {self.label}: {error}")
-        return error
+            return LedgerBusy(f"ledger {self.label}: {error}")
+        return SourceUnavailable(f"ledger {self.label}: {error}") if code in _FAILING else None
 
 
 class PostgresDatabase:
@@ -266,7 +367,10 @@ class PostgresDatabase:
     dialect: Literal["sqlite", "postgres"] = "postgres"
 
     def __init__(self, connect: Callable[[], Any], *, driver: Driver, label: str, hold: bool = False) -> None:
-        self._connections = Connections(connect, hold=hold)
+        self._open = connect
+        self._connections = Connections(
+            self._connect, hold=hold, lost=(driver.OperationalError, driver.InterfaceError)
+        )
         self._driver = driver
         self.label = label
 
@@ -285,28 +389,47 @@ class PostgresDatabase:
             yield statements
 
     def prepare(self, schema: Sequence[str]) -> None:
-        try:
-            with self.write() as statements:
-                statements.execute(_SCHEMA_LOCK)
-                for statement in schema:
-                    statements.execute(statement)
-        except self._driver.ProgrammingError as error:
-            raise ConfigurationError(
-                f"ledger {self.label}: its tables cannot be made ({type(error).__name__}); "
-                "the user of the connection needs CREATE on the schema"
-            ) from error
+        with self.write() as statements:
+            statements.execute(_SCHEMA_LOCK)
+            for statement in schema:
+                statements.execute(statement)
 
     @contextmanager
     def _transaction(self) -> Generator[Statements]:
         try:
-            with self._connections.take() as connection, closing(connection.cursor()) as cursor:
+            with self._connections.transaction(_begin) as cursor:
                 yield Statements(cursor, pyformat)
-                connection.commit()
-        except self._driver.OperationalError as error:
-            # The driver's text may name the user and the host.
-            raise SourceUnavailable(
-                f"ledger {self.label}: the server did not answer or refused ({type(error).__name__})"
-            ) from error
+        except self._driver.Error as error:
+            explained = self._explained(error)
+            if explained is None:
+                raise
+            raise explained from error
+
+    def _connect(self) -> Any:
+        connection = self._open()
+        connection.commit()  # whatever opening it began
+        # Transactions begin where they say so: the driver would begin one without our terms.
+        connection.autocommit = True
+        return connection
+
+    def _explained(self, error: Exception) -> AgentProviderError | None:
+        # The driver's text may name the user and the host.
+        name = type(error).__name__
+        if _MAY_NOT in {getattr(error, "sqlstate", None), getattr(error, "pgcode", None)}:
+            return ConfigurationError(
+                f"ledger {self.label}: the user of the connection may not do this ({name}); it needs CREATE "
+                "on the schema, or tables of its own"
+            )
+        driver = self._driver
+        gone = isinstance(error, (driver.OperationalError, driver.InterfaceError))
+        # The bare base class is what libpq says when the line broke in the middle of a message.
+        if gone or type(error) is driver.DatabaseError:
+            return SourceUnavailable(f"ledger {self.label}: the server did not answer or refused ({name})")
+        return None
+
+
+def _begin(cursor: Any) -> None:
+    cursor.execute(_BEGIN)
 
 
 def pyformat(sql: str) -> str:

@@ -113,10 +113,11 @@ def _error(response: WireResponse, secrets: tuple[str, ...]) -> AgentProviderErr
     if status in REDIRECTION:
         return RequestRejected(
             f"HTTP {status}: the server redirects elsewhere, and a key is never sent after a redirect: "
-            "put the final address into the base URL"
+            "put the final address into the base URL",
+            status=status,
         )
     if status == TOO_MANY_REQUESTS and b"insufficient_quota" in response.body:
-        return RequestRejected(f"HTTP {status}: the account's quota is used up{told}")
+        return RequestRejected(f"HTTP {status}: the account's quota is used up{told}", status=status)
     if status in TRANSIENT or status in SERVER_ERROR:
         wait_s = retry_after_s(response.headers)
         if wait_s is None:
@@ -125,7 +126,8 @@ def _error(response: WireResponse, secrets: tuple[str, ...]) -> AgentProviderErr
             asked = "" if wait_s is None else f", retry after {wait_s:g} s"
             return RateLimited(f"HTTP {status}: asked to slow down{asked}{told}", retry_after_s=wait_s)
         return ModelUnavailable(f"HTTP {status}: no answer this time{told}", maybe_billed=False)
-    return RequestRejected(f"HTTP {status}: {ADVICE.get(status, 'the request was refused')}{told}")
+    advice = ADVICE.get(status, "the request was refused")
+    return RequestRejected(f"HTTP {status}: {advice}{told}", status=status)
 
 
 def _message(content: Any) -> str:
