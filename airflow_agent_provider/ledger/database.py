@@ -10,12 +10,8 @@ literal.
 A transaction opens a connection and closes it: nothing is held between two calls, so a
 forked worker, a thread or a task that sleeps for a day shares nothing by accident. What
 is asked before every model call cannot afford that; ``hold=True`` keeps one connection
-for the process, used by one thread at a time, left alone by forks and opened anew after
-an error. One that died while it was idle is replaced before the transaction begins.
-
-Transactions are short and touch few rows; keep them so. What waits for them has a
-bound, also when a process stands still in the middle of one. An event loop should not
-wait at all: see :func:`hurried`.
+for the process (``ledger/connections.py``). Transactions are short and touch few rows;
+keep them so.
 
 SQLite runs in WAL mode (https://sqlite.org/wal.html): readers never wait for the one
 writer. A write transaction takes the write lock at its start (``BEGIN IMMEDIATE``);
@@ -30,23 +26,18 @@ it left it. ``SET LOCAL`` suits connection poolers too.
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from airflow_agent_provider.exceptions import AgentProviderError, ConfigurationError, SourceUnavailable
+from airflow_agent_provider.ledger.connections import BUSY_S, Connections, LedgerBusy, busy_s
 
 Row = dict[str, Any]
-BUSY_S = 30.0
-"""Seconds that a transaction waits for the one before it."""
-HURRIED_S = 0.01
-"""The same within :func:`hurried`."""
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _FAILING = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
 _UNUSABLE = frozenset({
@@ -62,34 +53,11 @@ _SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(720451932)"
 # A peer that stands still in a transaction is ended by the server, and whoever waits for it is told.
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; "
-    f"SET LOCAL lock_timeout = '{BUSY_S:.0f}s'; SET LOCAL idle_in_transaction_session_timeout = '{BUSY_S:.0f}s'"
+    f"SET LOCAL lock_timeout = '{BUSY_S:.0f}s'; "
+    f"SET LOCAL idle_in_transaction_session_timeout = '{BUSY_S:.0f}s'"
 )
 _MAY_NOT = "42501"
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
-_waiting = threading.local()
-
-
-class LedgerBusy(SourceUnavailable):
-    """Another transaction is under way; nothing was done."""
-
-
-@contextmanager
-def hurried() -> Generator[None]:
-    """
-    Let a busy SQLite ledger raise :class:`LedgerBusy` at once, on this thread.
-
-    For event loops, which then go on with other things while a thread waits.
-    """
-    _waiting.seconds = HURRIED_S
-    try:
-        yield
-    finally:
-        del _waiting.seconds
-
-
-def _wait_s() -> float:
-    seconds: float = getattr(_waiting, "seconds", BUSY_S)
-    return seconds
 
 
 class Statements:
@@ -170,100 +138,6 @@ class Driver(Protocol):
     def DatabaseError(self) -> type[Exception]: ...  # noqa: N802
 
 
-class Connections:
-    """
-    Where transactions get their connection.
-
-    :param open_one: opens a DB-API connection that begins no transaction by itself.
-    :param hold: keep it for the next transaction.
-    :param lost: what beginning a transaction raises on a held connection that died.
-    """
-
-    def __init__(
-        self, open_one: Callable[[], Any], *, hold: bool, lost: tuple[type[Exception], ...] = ()
-    ) -> None:
-        self._open_one = open_one
-        self._hold = hold
-        self._lost = lost
-        self._held: Any = None
-        self._inherited: list[Any] = []
-        self._owner = os.getpid()
-        self._turn = threading.Lock()
-
-    @contextmanager
-    def transaction(self, begin: Callable[[Any], None]) -> Generator[Any]:
-        """
-        Give a cursor in a transaction: committed at the end, rolled back when the block raises.
-
-        :param begin: begins it.
-        :raises LedgerBusy: when a held connection is in use for too long.
-        """
-        if not self._hold:
-            # Closing without a commit rolls back.
-            with closing(self._open_one()) as connection, closing(_begun(connection, begin)) as cursor:
-                yield cursor
-                cursor.execute("COMMIT")
-            return
-        with self._exclusively(), closing(self._begun(begin)) as cursor:
-            try:
-                yield cursor
-                cursor.execute("COMMIT")
-            except AgentProviderError:
-                self._roll_back(cursor)  # refused by our own rules: the connection is sound
-                raise
-            except BaseException:
-                self._drop()
-                raise
-
-    def close(self) -> None:
-        """Close what is held; the next transaction opens anew."""
-        with self._exclusively():
-            self._drop()
-
-    @contextmanager
-    def _exclusively(self) -> Generator[None]:
-        if self._owner != os.getpid():
-            self._leave_to_parent()
-        if not self._turn.acquire(timeout=_wait_s()):
-            raise LedgerBusy("the ledger's connection is in use")
-        try:
-            yield
-        finally:
-            self._turn.release()
-
-    def _leave_to_parent(self) -> None:
-        # A connection inherited through a fork is the parent's: not used, and not closed either, not even
-        # by the garbage collector. The lock may have been taken by a thread that the fork left behind.
-        self._inherited.append(self._held)
-        self._held, self._owner, self._turn = None, os.getpid(), threading.Lock()
-
-    def _begun(self, begin: Callable[[Any], None]) -> Any:
-        if self._held is not None:
-            try:
-                return _begun(self._held, begin)
-            except self._lost:
-                self._drop()  # it died while it was idle; nothing was done with it
-        self._held = self._open_one()
-        return _begun(self._held, begin)
-
-    def _roll_back(self, cursor: Any) -> None:
-        try:
-            cursor.execute("ROLLBACK")
-        except Exception:  # noqa: BLE001  whatever it is, what the block raised says more
-            self._drop()
-
-    def _drop(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            held.close()
-
-
-def _begun(connection: Any, begin: Callable[[Any], None]) -> Any:
-    cursor = connection.cursor()
-    begin(cursor)
-    return cursor
-
-
 class SQLiteDatabase:
     """
     A ledger in one file.
@@ -277,7 +151,7 @@ class SQLiteDatabase:
     def __init__(self, path: str | Path, *, hold: bool = False) -> None:
         self.path = Path(path).expanduser().absolute()
         self.label = str(self.path)
-        self._connections = Connections(self._connect, hold=hold)
+        self._connections = Connections(self._connect, hold=hold, lost=(sqlite3.Error,))
 
     def close(self) -> None:
         """Close a held connection."""
@@ -310,9 +184,13 @@ class SQLiteDatabase:
             raise explained from error
 
     def _begin(self, cursor: sqlite3.Cursor, begin: str) -> None:
-        wait_ms = int(_wait_s() * 1000)
-        cursor.execute(f"PRAGMA busy_timeout = {wait_ms}")
-        cursor.execute(begin)
+        cursor.execute(f"PRAGMA busy_timeout = {busy_s() * 1000:.0f}")
+        try:
+            cursor.execute(begin)
+        except sqlite3.OperationalError as error:
+            if _code(error) not in _BUSY:
+                raise
+            raise LedgerBusy(f"ledger {self.label}: {error}") from error
 
     def _connect(self) -> sqlite3.Connection:
         try:
@@ -338,19 +216,23 @@ class SQLiteDatabase:
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
             else:
                 return
 
     def _explained(self, error: sqlite3.Error) -> AgentProviderError | None:
-        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        code = _code(error)
         if code in _UNUSABLE:
             return ConfigurationError(f"ledger {self.label}: {error}; name a file that can be written")
         if code in _BUSY:
             return LedgerBusy(f"ledger {self.label}: {error}")
         return SourceUnavailable(f"ledger {self.label}: {error}") if code in _FAILING else None
+
+
+def _code(error: sqlite3.Error) -> int:
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
 class PostgresDatabase:

@@ -13,8 +13,9 @@ All trees read the batch under the name ``batch`` (see
   is true of finite numbers alone. DuckDB sorts alike, but it answers comparisons and
   ``isnan`` from Parquet's column statistics, which leave NaN out: only ``isfinite``
   looks at the values.
-- DuckDB evaluates ``CASE x WHEN`` once per distinct value of a dictionary-encoded
-  column, ``IN`` once per row: about three times the work.
+- DuckDB compares ``IN`` row by row and value by value. Looking a text up among the
+  keys of a constant map costs a seventh of that for five values and a fifth for
+  300 (once per entry of a dictionary-encoded column), ``CASE x WHEN`` half.
 - Text is compared by code point (``COLLATE "C"`` in Postgres), so that order does not
   depend on the server's locale.
 """
@@ -106,11 +107,17 @@ class Expressions:
         :raises ConfigurationError: when a value is not of the column's kind.
         """
         kind = self.columns[name].kind
-        literals = [_literal(value, kind, label) for value in values]
+        literals = [_literal(value, kind, label) for value in dict.fromkeys(values)]
         value = self.text(name) if kind == "text" else self.column(name)
-        if self.dialect != "duckdb":
-            return exp.In(this=value, expressions=literals)
-        return exp.Case(this=value, ifs=[exp.If(this=literal, true=exp.true()) for literal in literals])
+        if self.dialect == "duckdb" and kind == "text":
+            known = exp.Anonymous(
+                this="MAP",
+                expressions=[exp.Array(expressions=literals), exp.Array(expressions=[exp.true() for _ in literals])],
+            )
+            return exp.Anonymous(this="MAP_CONTAINS", expressions=[known, value])
+        if self.dialect == "duckdb":
+            return exp.Case(this=value, ifs=[exp.If(this=literal, true=exp.true()) for literal in literals])
+        return exp.In(this=value, expressions=literals)
 
     def matches(self, name: str, pattern: str) -> exp.Expression:
         """Give the condition of matching a pattern made by ``portable``."""
@@ -144,7 +151,9 @@ class Expressions:
         return exp.Count(this=self.column(name))
 
     def count_where(self, condition: exp.Expression) -> exp.Expression:
-        # COUNT(CASE ...) is two thirds of COUNT(*) FILTER's CPU time in DuckDB, and every dialect has it.
+        """Give the number of rows for which a condition is true."""
+        if self.dialect == "duckdb":
+            return exp.CountIf(this=condition)  # a third of the CPU time of COUNT(*) FILTER there
         return exp.Count(this=exp.Case(ifs=[exp.If(this=condition, true=exp.Literal.number(1))]))
 
     def count_repeated(self, names: Sequence[str]) -> exp.Expression:
