@@ -29,7 +29,16 @@ PROVIDER_NAMES = (
     "litellm",
     "openai_compatible",
     "anthropic_compatible",
+    "route",
 )
+POLICY_EXTRAS: dict[str, frozenset[str]] = {
+    "failover": frozenset(),
+    "cheapest": frozenset(),
+    "cascade": frozenset({"min_chars", "validator"}),
+    "threshold": frozenset({"threshold", "threshold_by", "prefer"}),
+}
+"""The policies of a route, and the extras that each of them reads."""
+ROUTE_EXTRAS = frozenset({"route", "policy"}).union(*POLICY_EXTRAS.values())
 # What a call says itself, and what would have a server answer more, or more often, than was asked.
 RESERVED_BODY_FIELDS = frozenset(
     "messages model stream system tools input instructions contents systemInstruction toolConfig "
@@ -41,6 +50,7 @@ HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 CONN_ID = re.compile(r"[\w.-]{1,200}")
 API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(?:-preview)?")
 AWS_REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]{2,12}){1,3}-\d{1,2}")
+DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 POLICY_REGION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -96,6 +106,13 @@ def _count(least: int) -> Callable[[Any], int]:
     return read
 
 
+def _estimate(value: Any) -> float:
+    estimate = _number(value)
+    if estimate >= 0:
+        return estimate
+    raise _Wrong("must be a number, 0 or more")
+
+
 def _flag(value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -144,6 +161,27 @@ def _like(pattern: re.Pattern[str], example: str) -> Callable[[Any], str]:
     return read
 
 
+def _conn_ids(value: Any) -> tuple[str, ...]:
+    # A list from JSON; names with commas from the form and from a connection written as a URI.
+    if isinstance(value, str):
+        text = value.strip()
+        value = _list(text) if text.startswith("[") else [name.strip() for name in text.split(",")]
+    if not isinstance(value, list) or not value:
+        raise _Wrong("must be a list of connection ids")
+    if not all(isinstance(name, str) and CONN_ID.fullmatch(name) for name in value):
+        raise _Wrong("must hold connection ids, such as llm_default")
+    if len(set(value)) < len(value):
+        raise _Wrong("names a connection twice")
+    return tuple(value)
+
+
+def _list(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
 def _region(value: Any) -> str:
     return _like(POLICY_REGION, "eu, us or local")(_text(value).lower())
 
@@ -182,6 +220,19 @@ EXTRAS: dict[str, Callable[[Any], Any]] = {
     "cached_usd_per_mtok": _dollars,
     "requests_per_minute": _rate,
     "tokens_per_minute": _rate,
+    "context_tokens": _count(1),
+    "supports_tools": _flag,
+    "supports_schema": _flag,
+    "breaker_failures": _count(1),
+    "breaker_cooldown_s": _seconds,
+    "cache_ttl_s": _seconds,
+    "route": _conn_ids,
+    "policy": _one_of(*POLICY_EXTRAS),
+    "threshold": _estimate,
+    "threshold_by": _one_of("complexity", "cost"),
+    "prefer": _one_of("cheap_above", "strong_above"),
+    "min_chars": _count(0),
+    "validator": _like(DOTTED_NAME, "my_package.answers.is_complete"),
 }
 
 

@@ -3,7 +3,8 @@ The providers that a connection of type ``llm`` may name, and how each is spoken
 
 A provider is a place and a protocol: where requests go, and the wire that writes them.
 The names that end in ``_compatible`` are a
-protocol alone: any other server that speaks it, wherever the connection says.
+protocol alone: any other server that speaks it, wherever the connection says. ``route``
+is no server at all, but a list of other connections (``hooks/llm_route.py``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_agent_provider.drivers.endpoint import Endpoint
+from airflow_agent_provider.exceptions import ConfigurationError
 from airflow_agent_provider.hooks.llm_bedrock import at_bedrock
+from airflow_agent_provider.hooks.llm_extras import ROUTE_EXTRAS
 from airflow_agent_provider.wire.anthropic_messages import AnthropicMessages
 from airflow_agent_provider.wire.azure_openai import AzureOpenAIChat
 from airflow_agent_provider.wire.bedrock_converse import BedrockConverse
@@ -93,6 +96,10 @@ def _azure(model: str, base_url: str, extras: Extras) -> Wire:
     )
 
 
+def _no_wire(_: str, __: str, ___: Extras) -> Wire:
+    raise ConfigurationError("a route has no server of its own: it is read by hooks/llm_route.py")
+
+
 def _at_anthropic(endpoint: Endpoint, _: Extras) -> Endpoint:
     # The path of that API brings its own version.
     return replace(endpoint, base_url=endpoint.base_url.removesuffix("/v1"))
@@ -124,5 +131,6 @@ PROVIDERS = {
     "litellm": Provider(_chat, "http://localhost:4000/v1", extras=CHAT_EXTRAS),
     "openai_compatible": Provider(_chat, None, extras=CHAT_EXTRAS),
     "anthropic_compatible": Provider(_messages, None, _at_anthropic, path=""),
+    "route": Provider(_no_wire, None, path="", extras=ROUTE_EXTRAS),
 }
 SPECIAL_EXTRAS = frozenset().union(*(provider.extras for provider in PROVIDERS.values()))

@@ -8,10 +8,11 @@ list knows the public ones. All connections of one id share breaker and rate.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_agent_provider.exceptions import ConfigurationError
 from airflow_agent_provider.hooks.llm_extras import read_extras
+from airflow_agent_provider.routing.breaker import BreakerRule
 from airflow_agent_provider.routing.budget import Budget, Spender, account
 from airflow_agent_provider.routing.price import Price, StatedPrice, listed
 from airflow_agent_provider.routing.rate import RateRule
@@ -53,8 +54,21 @@ def read_terms(
         accounts=tuple(account(one, spender) for one in budgets) if spender else (),
         price=_price(extras, endpoint),
         max_tokens=endpoint.max_tokens,
+        breaker=_breaker(extras, endpoint),
         rate=RateRule(extras.get("requests_per_minute"), extras.get("tokens_per_minute")),
         patience_s=min(endpoint.connect_timeout_s, endpoint.timeout_s / 2),
+    )
+
+
+def _breaker(extras: dict[str, Any], endpoint: Endpoint) -> BreakerRule:
+    usual = BreakerRule()
+    cooldown_s = extras.get("breaker_cooldown_s", usual.cooldown_s)
+    return BreakerRule(
+        failures=extras.get("breaker_failures", usual.failures),
+        cooldown_s=cooldown_s,
+        max_cooldown_s=max(cooldown_s, usual.max_cooldown_s),
+        # A probe may take as long as a call; only then is it lost.
+        probe_s=max(endpoint.timeout_s, usual.probe_s),
     )
 
 

@@ -14,6 +14,11 @@ becomes *spend* at its worst case, because the provider may well have billed the
 call. So a hard kill loses no spend, and holds nothing for ever.
 
 Requests are counted when they are reserved and taken back only by ``release``.
+
+Every transaction locks an account's row before it touches the account's reservations,
+and the accounts of a call by the order of their names: no two transactions can wait for
+each other. The row also keeps the caps it was last asked with, so that people can see
+what is left; the cap that counts is the one that the next call brings.
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ from dataclasses import dataclass
 
 from airflow_agent_provider.core.messages import Usage
 from airflow_agent_provider.exceptions import BudgetExceeded
-from airflow_agent_provider.ledger.database import Database, Statements
+from airflow_agent_provider.ledger.database import Database, Row, Statements
 from airflow_agent_provider.routing.budget import Account
 from airflow_agent_provider.routing.price import MICROS
 
@@ -39,7 +44,10 @@ SCHEMA = (
         spent_tokens BIGINT NOT NULL,
         reserved_tokens BIGINT NOT NULL,
         unpriced_requests BIGINT NOT NULL,
-        updated_at DOUBLE PRECISION NOT NULL
+        updated_at DOUBLE PRECISION NOT NULL,
+        max_micros BIGINT,
+        max_tokens BIGINT,
+        max_requests BIGINT
     )
     """,
     """
@@ -54,8 +62,12 @@ SCHEMA = (
     """,
     "CREATE INDEX IF NOT EXISTS agent_reservation_expiry ON agent_reservation (account, expires_at)",
 )
-_OPEN = """
-    INSERT INTO agent_budget VALUES (:account, 0, 0, 0, 0, 0, 0, :now) ON CONFLICT (account) DO NOTHING
+_LOCK = """
+    INSERT INTO agent_budget
+    VALUES (:account, 0, 0, 0, 0, 0, 0, :now, :max_micros, :max_tokens, :max_requests)
+    ON CONFLICT (account) DO UPDATE SET
+        updated_at = excluded.updated_at, max_micros = excluded.max_micros,
+        max_tokens = excluded.max_tokens, max_requests = excluded.max_requests
 """
 _EXPIRED = """
     DELETE FROM agent_reservation WHERE account = :account AND expires_at < :now RETURNING micros, tokens
@@ -71,9 +83,9 @@ _RESERVE = """
         reserved_micros = reserved_micros + :micros, reserved_tokens = reserved_tokens + :tokens,
         requests = requests + 1, unpriced_requests = unpriced_requests + :unpriced, updated_at = :now
     WHERE account = :account
-        AND (:max_micros < 0 OR spent_micros + reserved_micros + :micros <= :max_micros)
-        AND (:max_tokens < 0 OR spent_tokens + reserved_tokens + :tokens <= :max_tokens)
-        AND (:max_requests < 0 OR requests + 1 <= :max_requests)
+        AND (max_micros IS NULL OR spent_micros + reserved_micros + :micros <= max_micros)
+        AND (max_tokens IS NULL OR spent_tokens + reserved_tokens + :tokens <= max_tokens)
+        AND (max_requests IS NULL OR requests + 1 <= max_requests)
     RETURNING requests
 """
 _NOTE = """
@@ -88,6 +100,7 @@ _SETTLE = """
     WHERE account = :account
 """
 _BALANCE = "SELECT * FROM agent_budget WHERE account = :account"
+_BALANCES = "SELECT * FROM agent_budget ORDER BY account"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +120,27 @@ class Reservation:
 @dataclass(frozen=True, slots=True)
 class Balance:
     """
-    What an account shows.
+    What an account shows; the caps are those that it was last asked with.
 
+    :param tokens: input and output tokens spent.
     :param unpriced_requests: requests whose cost is unknown.
+    :param max_usd: None: not capped.
     """
 
-    spent_usd: float
-    reserved_usd: float
-    requests: int
-    tokens: int
-    unpriced_requests: int
+    spent_usd: float = 0.0
+    reserved_usd: float = 0.0
+    requests: int = 0
+    tokens: int = 0
+    unpriced_requests: int = 0
+    reserved_tokens: int = 0
+    max_usd: float | None = None
+    max_requests: int | None = None
+    max_tokens: int | None = None
+
+    @property
+    def left_usd(self) -> float | None:
+        """Dollars that are neither spent nor reserved; None when money is not capped."""
+        return None if self.max_usd is None else self.max_usd - self.spent_usd - self.reserved_usd
 
 
 class LedgerBudget:
@@ -162,31 +186,23 @@ class LedgerBudget:
         self._close(held, 0, 0, returned=True)
 
     def balance(self, key: str) -> Balance:
-        """Show an account; zeros when nothing was ever spent there."""
+        """Show an account; zeros when nothing was ever asked of it."""
         with self._database.read() as statements:
             rows = statements.execute(_BALANCE, {"account": key})
-        row = rows[0] if rows else dict.fromkeys(_COLUMNS, 0)
-        return Balance(
-            row["spent_micros"] / MICROS,
-            row["reserved_micros"] / MICROS,
-            row["requests"],
-            row["spent_tokens"],
-            row["unpriced_requests"],
-        )
+        return _balance(rows[0]) if rows else Balance()
+
+    def balances(self) -> dict[str, Balance]:
+        """Show every account, by its key."""
+        with self._database.read() as statements:
+            return {row["account"]: _balance(row) for row in statements.execute(_BALANCES)}
 
     def _hold(self, statements: Statements, one: Account, held: Reservation) -> None:
         now = self._clock()
         micros = held.micros or 0
-        statements.execute(_OPEN, {"account": one.key, "now": now})
+        _lock(statements, one, now)
         for lost in statements.execute(_EXPIRED, {"account": one.key, "now": now}):
             statements.execute(_BOOK_EXPIRED, {"account": one.key, **lost})
-        caps = {
-            "max_micros": one.budget.micros,
-            "max_tokens": one.budget.tokens,
-            "max_requests": one.budget.requests,
-        }
-        values = {name: -1 if cap is None else cap for name, cap in caps.items()}
-        values |= {"micros": micros, "tokens": held.tokens, "unpriced": int(held.micros is None)}
+        values = {"micros": micros, "tokens": held.tokens, "unpriced": int(held.micros is None)}
         if not statements.execute(_RESERVE, {"account": one.key, "now": now, **values}):
             [row] = statements.execute(_BALANCE, {"account": one.key})
             raise BudgetExceeded(_refusal(one, row, micros, held.tokens))
@@ -196,6 +212,7 @@ class LedgerBudget:
     def _close(self, held: Reservation, micros: int, tokens: int, *, returned: bool) -> None:
         with self._database.write() as statements:
             for one in held.accounts:
+                _lock(statements, one, self._clock())
                 found = statements.execute(_TAKE, {"id": held.id, "account": one.key})
                 # It expired and was booked at its worst case: correct the spend, nothing is held any more.
                 expired = not found
@@ -215,17 +232,31 @@ class LedgerBudget:
                 )
 
 
-_COLUMNS = (
-    "spent_micros",
-    "reserved_micros",
-    "requests",
-    "spent_tokens",
-    "reserved_tokens",
-    "unpriced_requests",
-)
+def _lock(statements: Statements, one: Account, now: float) -> None:
+    """Take the account's row until the transaction ends, noting its caps."""
+    caps = {
+        "max_micros": one.budget.micros,
+        "max_tokens": one.budget.tokens,
+        "max_requests": one.budget.requests,
+    }
+    statements.execute(_LOCK, {"account": one.key, "now": now, **caps})
 
 
-def _refusal(one: Account, row: dict[str, int], micros: int, tokens: int) -> str:
+def _balance(row: Row) -> Balance:
+    return Balance(
+        row["spent_micros"] / MICROS,
+        row["reserved_micros"] / MICROS,
+        row["requests"],
+        row["spent_tokens"],
+        row["unpriced_requests"],
+        row["reserved_tokens"],
+        None if row["max_micros"] is None else row["max_micros"] / MICROS,
+        row["max_requests"],
+        row["max_tokens"],
+    )
+
+
+def _refusal(one: Account, row: Row, micros: int, tokens: int) -> str:
     budget = one.budget
     if budget.requests is not None and row["requests"] >= budget.requests:
         return f"budget {one.key}: all {budget.requests} requests are used"

@@ -199,7 +199,9 @@ class SQLiteDatabase:
             raise ConfigurationError(
                 f"ledger {self.label}: its folder cannot be made ({error.strerror}); name a writable place"
             ) from error
-        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self.path, timeout=busy_s(), isolation_level=None, check_same_thread=False
+        )
         try:
             self._use_wal(connection)
             # In WAL mode safe from a killed process, and no fsync for each call of a model.
@@ -211,7 +213,7 @@ class SQLiteDatabase:
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         # Two processes that switch a new file to WAL at once: the busy timeout does not cover this lock.
-        deadline = time.monotonic() + BUSY_S
+        deadline = time.monotonic() + busy_s()
         while True:
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
