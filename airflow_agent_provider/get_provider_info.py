@@ -64,7 +64,8 @@ def _llm_connection() -> dict[str, object]:
                     "anthropic: the Anthropic API. google: the Gemini API. azure_openai: deployments of an "
                     "Azure OpenAI resource. bedrock: Amazon Bedrock. vllm, ollama, llamacpp, litellm: "
                     "servers of your own, on this machine unless the base URL says otherwise. "
-                    "openai_compatible, anthropic_compatible: any other server that speaks that protocol."
+                    "openai_compatible, anthropic_compatible: any other server that speaks that protocol. "
+                    "route: other connections, which the fields about the route name."
                 ),
                 "schema": {
                     "type": "string",
@@ -82,6 +83,7 @@ def _llm_connection() -> dict[str, object]:
                         "litellm",
                         "openai_compatible",
                         "anthropic_compatible",
+                        "route",
                     ],
                 },
             },
@@ -138,6 +140,97 @@ def _llm_connection() -> dict[str, object]:
                 "label": "Tokens a minute",
                 "description": "At most, by all workers together, by their worst case. Empty: no limit.",
                 "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+            },
+            "breaker_failures": {
+                "label": "Failures that open the circuit",
+                "description": (
+                    "After so many failures in a row, by all workers together, the server is left alone. "
+                    "Empty: 3."
+                ),
+                "schema": {"type": ["integer", "null"], "minimum": 1},
+            },
+            "breaker_cooldown_s": {
+                "label": "Cool-down in seconds",
+                "description": "How long it is left alone first; doubled while it stays down. Empty: 30.",
+                "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+            },
+            "cache_ttl_s": {
+                "label": "Keep replies for seconds",
+                "description": (
+                    "Answer the same question of temperature 0 from the ledger, where replies then lie as "
+                    "they came. Empty: replies are not kept."
+                ),
+                "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+            },
+            "context_tokens": {
+                "label": "Context in tokens",
+                "description": (
+                    "Prompt and answer together, for routes: a longer call goes elsewhere. Empty: the price "
+                    "list's, where it knows the model."
+                ),
+                "schema": {"type": ["integer", "null"], "minimum": 1},
+            },
+            "supports_tools": {
+                "label": "Takes tools",
+                "description": "Untick it for a model that calls no tools: routes ask another.",
+                "schema": {"type": ["boolean", "null"], "default": True},
+            },
+            "supports_schema": {
+                "label": "Takes answer schemas",
+                "description": "Untick it for a model that no JSON schema can bind: routes ask another.",
+                "schema": {"type": ["boolean", "null"], "default": True},
+            },
+            "route": {
+                "label": "Route",
+                "description": "Provider route only: the connections to ask, e.g. cheap, strong.",
+                "schema": {"type": ["string", "null"]},
+            },
+            "policy": {
+                "label": "Policy of the route",
+                "description": (
+                    "failover: in the order given. cheapest: by what the call may cost. cascade: the first "
+                    "answer that is good enough. threshold: the first or the last, as the call is big. "
+                    "Empty: failover."
+                ),
+                "schema": {
+                    "type": ["string", "null"],
+                    "enum": ["failover", "cheapest", "cascade", "threshold", None],
+                },
+            },
+            "threshold": {
+                "label": "Threshold",
+                "description": "Policy threshold only: points of complexity, or US dollars.",
+                "schema": {"type": ["number", "null"], "minimum": 0},
+            },
+            "threshold_by": {
+                "label": "Threshold by",
+                "description": (
+                    "Policy threshold only. complexity: the prompt's tokens, plus 250 a tool, plus 3 for "
+                    "each token of the answer's schema. cost: the most that the call may cost. "
+                    "Empty: complexity."
+                ),
+                "schema": {"type": ["string", "null"], "enum": ["complexity", "cost", None]},
+            },
+            "prefer": {
+                "label": "Above the threshold",
+                "description": (
+                    "Policy threshold only. cheap_above: the first connection. strong_above: the last. "
+                    "Empty: cheap_above."
+                ),
+                "schema": {"type": ["string", "null"], "enum": ["cheap_above", "strong_above", None]},
+            },
+            "min_chars": {
+                "label": "Characters of an answer",
+                "description": "Policy cascade only: a shorter answer is not good enough.",
+                "schema": {"type": ["integer", "null"], "minimum": 0},
+            },
+            "validator": {
+                "label": "Validator",
+                "description": (
+                    "Policy cascade only: dotted name of a function that is called with call and reply and "
+                    "says whether the answer is good enough."
+                ),
+                "schema": {"type": ["string", "null"]},
             },
             "region": {
                 "label": "Region for policies",

@@ -190,7 +190,9 @@ def batch_file(folder: Path, rows: int) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument("--rows", type=int, default=ROWS, help="fewer for a quick run; ratios then say little")
+    parser.add_argument(
+        "--rows", type=int, default=ROWS, help="fewer for a quick run; ratios then say little"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dir", type=Path, default=Path(__file__).resolve().parents[1] / ".bench")
     parser.add_argument("--measure", choices=MEASUREMENTS, help=argparse.SUPPRESS)
@@ -205,7 +207,10 @@ def main() -> None:
     rounds = []
     for place in range(1, options.rounds + 1):
         rounds.append({name: sample(name, path) for name in MEASUREMENTS})
-        log(f"round {place}: " + ", ".join(f"{name} {cpu:.2f} s {rss:.0f} MB" for name, (cpu, rss) in rounds[-1].items()))
+        log(
+            f"round {place}: "
+            + ", ".join(f"{name} {cpu:.2f} s {rss:.0f} MB" for name, (cpu, rss) in rounds[-1].items())
+        )
     cpu_s = {name: statistics.median(one[name][0] for one in rounds) for name in MEASUREMENTS}
     peak = max(one[name][1] for one in rounds for name in ("checks", "profile"))
     print(

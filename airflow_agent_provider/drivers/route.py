@@ -46,7 +46,7 @@ from airflow_agent_provider.exceptions import (
     RequestRejected,
     TransientError,
 )
-from airflow_agent_provider.routing.route import Candidate, Policy, combined, misfit
+from airflow_agent_provider.routing.route import Candidate, Policy, misfit
 
 log = logging.getLogger(__name__)
 OF_THE_CALL = frozenset({400, 422})
@@ -108,11 +108,6 @@ class RoutedModel:
     async def open_until(self) -> float:
         """Tell when somebody here may be asked again; 0 while one can be."""
         return min([await stop.open_until() for stop in self.stops])
-
-    @property
-    def candidate(self) -> Candidate:
-        """The route as one candidate, for a route that it stands in."""
-        return combined(self.name, [stop.candidate for stop in self.stops])
 
     async def answer(self, call: CallModel) -> ModelReply:
         """

@@ -42,7 +42,9 @@ KINDS: dict[str, Kind] = {
     "boolean": "boolean",
 }
 ENUM = "E"  # pg_type.typcategory
-PLACED_KINDS = frozenset("rpm")  # pg_class.relkind whose rows have a place: tables, partitioned ones, materialized views
+PLACED_KINDS = frozenset(
+    "rpm"
+)  # pg_class.relkind whose rows have a place: tables, partitioned ones, materialized views
 
 
 class DbApiHook(Protocol):
@@ -171,7 +173,9 @@ class DbApiBatch:
             try:
                 yield cursor
             except Exception:
-                with contextlib.suppress(Exception):  # when the connection is lost there is nothing to go back to
+                with contextlib.suppress(
+                    Exception
+                ):  # when the connection is lost there is nothing to go back to
                     cursor.execute("ROLLBACK TO SAVEPOINT statement")
                 raise
 
@@ -181,7 +185,9 @@ class DbApiBatch:
             raise EmptyBatch(f"{self.label}: has no columns; nothing can be measured")
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise DataError(f"{self.label}: has more than one column {twice!r}; give one another name with AS")
+            raise DataError(
+                f"{self.label}: has more than one column {twice!r}; give one another name with AS"
+            )
 
 
 @contextlib.contextmanager

@@ -28,7 +28,9 @@ UNDEFINED_COLUMN = "42703"
 MISSING = frozenset({"42P01", "3F000", "3D000"})
 # Lost connection, no resources, stopped by an operator, in conflict with another transaction, system fault.
 PASSING_CLASSES = frozenset({"08", "53", "57", "40", "58"})
-NO_ENTRY = re.compile(r"authentication failed|no password|does not exist|no pg_hba.conf entry|invalid dsn|SSL", re.IGNORECASE)
+NO_ENTRY = re.compile(
+    r"authentication failed|no password|does not exist|no pg_hba.conf entry|invalid dsn|SSL", re.IGNORECASE
+)
 
 
 @contextlib.contextmanager
@@ -61,11 +63,17 @@ def _translate(error: Exception, label: str) -> AgentProviderError:
     if code == TIMED_OUT:
         return SourceUnavailable(f"{label}: the statement took longer than its time-out and was ended")
     if code[:2] == "28":
-        return ConfigurationError(f"{label}: the database refuses the login; check the connection's user and password")
+        return ConfigurationError(
+            f"{label}: the database refuses the login; check the connection's user and password"
+        )
     if code[:2] in PASSING_CLASSES:
-        return SourceUnavailable(f"{label}: the database broke off ({code} {type(error).__name__}); try again")
+        return SourceUnavailable(
+            f"{label}: the database broke off ({code} {type(error).__name__}); try again"
+        )
     if code == PERMISSION:
-        return ConfigurationError(f"{label}: {first}; grant it to the connection's user, or use another connection")
+        return ConfigurationError(
+            f"{label}: {first}; grant it to the connection's user, or use another connection"
+        )
     if code in MISSING:
         return SourceNotFound(f"{label}: {first}; check the name, its schema and the connection")
     if code == UNDEFINED_COLUMN:
@@ -83,4 +91,6 @@ def _without_code(kind: str, first: str, label: str) -> AgentProviderError:
         return ConfigurationError(
             f"{label}: the database refuses the connection; check its host, database, user and password"
         )
-    return SourceUnavailable(f"{label}: the database does not answer; check that it runs and the connection's host and port")
+    return SourceUnavailable(
+        f"{label}: the database does not answer; check that it runs and the connection's host and port"
+    )

@@ -26,7 +26,9 @@ CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
 JSON_PLACE = re.compile(r"at byte \d+ in (?:line|record/value) \d+")
 FILE = re.compile(r"""(?:file = |(?:file|File) ["']|stream: )([^"'\n]+)""")
 WIDTHS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
-COLUMN = re.compile(r'(?:Referenced column|Column) "([^"]*)"|Column with name:? "?([^"\s]*)"? (?:does not|not)')
+COLUMN = re.compile(
+    r'(?:Referenced column|Column) "([^"]*)"|Column with name:? "?([^"\s]*)"? (?:does not|not)'
+)
 CORRUPT = (
     "magic bytes", "too small to be a Parquet", "Failed to read", "decompression", "GZIP", "Malformed JSON",
     "Invalid unicode", "CSV Error", "CSV Parser", "CSV File", "Parquet", "Corrupt", "corrupt", "thrift", "TProtocol",
@@ -54,7 +56,9 @@ def _translate(error: Exception, label: str) -> AgentProviderError:
     text = str(error)
     first = text.partition("\n")[0]
     if isinstance(error, duckdb.OutOfMemoryException):
-        return BatchTooLarge(f"{label}: needs more than its memory limit; raise memory_limit, or select columns")
+        return BatchTooLarge(
+            f"{label}: needs more than its memory limit; raise memory_limit, or select columns"
+        )
     if isinstance(error, duckdb.PermissionException):
         return ConfigurationError(f"{label}: only the batch's own files can be read")
     if isinstance(error, duckdb.BinderException) and (column := COLUMN.search(text)):

@@ -9,15 +9,20 @@ out of the logs and gives a model to ask::
     async with model:
         reply = await model.answer(CallModel((Message("user", "Hello"),)))
 
+Several connections may stand for one, as a list of ids or behind a connection that
+holds such a list (``hooks/llm_route.py``).
+
 Nothing is read or sent before the first method that needs it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow.sdk import BaseHook
 
@@ -28,8 +33,17 @@ if TYPE_CHECKING:
 
     from airflow_agent_provider.core.effects import CallModel
     from airflow_agent_provider.core.messages import ModelReply
+    from airflow_agent_provider.core.model import Model
     from airflow_agent_provider.drivers.http import HttpModel
+    from airflow_agent_provider.drivers.route import RoutedModel
+    from airflow_agent_provider.hooks.llm_connection import ConnectionFields
+    from airflow_agent_provider.hooks.llm_route import Tree
+    from airflow_agent_provider.ledger.cache import CachedModel
+    from airflow_agent_provider.ledger.control import Terms
+    from airflow_agent_provider.ledger.database import Database
     from airflow_agent_provider.routing.budget import Budget, Spender
+
+    AnyModel: TypeAlias = HttpModel | CachedModel | RoutedModel
 
 DEFAULT_MAX_TOKENS = 1024
 PROBE_TOKENS = 16  # the Responses API takes no smaller bound
@@ -39,8 +53,8 @@ class LLMHook(BaseHook):
     """
     Asks the model of a connection.
 
-    :param llm_conn_id: a connection of type ``llm``.
-    :param model: asked instead of the connection's own model.
+    :param llm_conn_id: a connection of type ``llm``, or a list of them: the next is asked when one fails.
+    :param model: asked instead of the connection's own model; not with several connections.
     :param budgets: what may be spent; a call that could pass one is refused before it is made.
     :param spender: on whose account; required with budgets.
     :param ledger_conn_id: SQL connection of the ledger that all workers share; by default as configured.
@@ -53,7 +67,7 @@ class LLMHook(BaseHook):
 
     def __init__(
         self,
-        llm_conn_id: str = default_conn_name,
+        llm_conn_id: str | Sequence[str] = default_conn_name,
         *,
         model: str | None = None,
         budgets: Sequence[Budget] = (),
@@ -68,34 +82,36 @@ class LLMHook(BaseHook):
         self.spender = spender
         self.ledger_conn_id = ledger_conn_id
 
-    def get_model(self) -> HttpModel:
+    def get_model(self) -> AnyModel:
         """
         Give the connection's model; it connects when first asked.
 
-        ``endpoint.model`` and ``endpoint.base_url`` say what is asked and where.
+        ``endpoint.model`` and ``endpoint.base_url`` say what is asked and where; of
+        several connections ``stops`` says it of each.
 
-        :raises ConfigurationError: when the connection is missing or one of its fields is wrong.
+        :raises ConfigurationError: when a connection is missing or one of its fields is wrong.
         """
-        try:
-            connection = self.get_connection(self.llm_conn_id)
-        except _not_found():
-            raise self._missing() from None
-        return self._model(connection)
+        return self._open(self._read())
 
-    async def aget_model(self) -> HttpModel:
+    async def aget_model(self) -> AnyModel:
         """
         Give the connection's model where an event loop runs, without holding the loop up.
 
         :raises ConfigurationError: as :meth:`get_model`.
         """
-        try:
-            connection = await self.aget_connection(self.llm_conn_id)
-        except _not_found():
-            raise self._missing() from None
-        # On a thread: it tells the supervisor what to mask, and may read an aws connection.
-        return await asyncio.to_thread(self._model, connection)
+        from airflow_agent_provider.hooks.llm_route import read_route
 
-    def get_conn(self) -> HttpModel:
+        reading = read_route(self.llm_conn_id)
+        try:
+            name = next(reading)
+            while True:
+                name = reading.send(await self._afind(name))
+        except StopIteration as end:
+            tree: Tree = end.value
+        # On a thread: it tells the supervisor what to mask, and may read an aws connection.
+        return await asyncio.to_thread(self._open, tree)
+
+    def get_conn(self) -> AnyModel:
         """Give the model, under the name that Airflow's hooks share."""
         return self.get_model()
 
@@ -126,39 +142,101 @@ class LLMHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """
-        Look the model up at the server; where it lists none, ask it for a word.
+        Look the model up at the server; where it lists none, ask it for a word. In a route, each.
 
-        :return: whether the model can be asked, and a sentence for the person who pressed the button.
+        :return: whether all models can be asked, and a sentence for the person who pressed the button.
         """
+        from airflow_agent_provider.hooks.llm_route import leaves
+
         try:
             _require_no_loop()
-            return True, asyncio.run(_probe(self.get_model()))
+            # The connections alone: a route's validator may not be importable where the button is.
+            models = [self._model(leaf.connection) for leaf in leaves(self._read())]
         except AgentProviderError as error:
             return False, str(error)
+        tested = asyncio.run(_probe_each(models))
+        return all(worked for worked, _ in tested), "; ".join(told for _, told in tested)
 
-    def _missing(self) -> ConfigurationError:
-        return ConfigurationError(
-            f"connection {self.llm_conn_id!r} does not exist: create it in the UI under Admin, "
-            "Connections with type LLM, or set the environment variable "
-            f"AIRFLOW_CONN_{self.llm_conn_id.upper()}"
-        )
+    def _read(self) -> Tree:
+        from airflow_agent_provider.hooks.llm_route import read_route
 
-    def _model(self, connection: Connection) -> HttpModel:
+        reading = read_route(self.llm_conn_id)
+        try:
+            name = next(reading)
+            while True:
+                name = reading.send(self._find(name))
+        except StopIteration as end:
+            tree: Tree = end.value
+            return tree
+
+    def _find(self, name: str) -> Connection:
+        try:
+            return self.get_connection(name)
+        except _not_found():
+            raise _missing(name) from None
+
+    async def _afind(self, name: str) -> Connection:
+        try:
+            return await self.aget_connection(name)
+        except _not_found():
+            raise _missing(name) from None
+
+    def _open(self, tree: Tree) -> AnyModel:
+        from airflow_agent_provider.hooks.llm_route import Leaf, open_route
+
+        if isinstance(tree, Leaf):
+            return self._model(tree.connection)
+        if self.model:
+            raise ConfigurationError(f"{tree.where}: model= cannot be given for several connections")
+        ledger = self._ledger()
+        return open_route(tree, functools.partial(self._connect, ledger), ledger)
+
+    def _model(self, connection: ConnectionFields) -> HttpModel | CachedModel:
+        return self._connect(self._ledger(), connection)[0]
+
+    def _ledger(self) -> Database:
+        from airflow_agent_provider.hooks.ledger import ledger_database
+
+        return ledger_database(self.ledger_conn_id, hold=True)
+
+    def _connect(
+        self, ledger: Database, connection: ConnectionFields, *, once: bool = False
+    ) -> tuple[HttpModel | CachedModel, Terms]:
+        """
+        Give the model of one connection, and the terms on which it is asked.
+
+        :param once: do not try again after a failure, unless the connection says so.
+        """
         from airflow.sdk.log import mask_secret
 
         from airflow_agent_provider.drivers.http import HttpModel
-        from airflow_agent_provider.hooks.ledger import ledger_database
         from airflow_agent_provider.hooks.llm_connection import read_connection
-        from airflow_agent_provider.hooks.llm_terms import read_terms
+        from airflow_agent_provider.hooks.llm_extras import read_extras
+        from airflow_agent_provider.hooks.llm_terms import read_cache_ttl_s, read_terms
         from airflow_agent_provider.hooks.metrics import count_call
+        from airflow_agent_provider.ledger.cache import CachedModel, LedgerCache
         from airflow_agent_provider.ledger.control import LedgerControl
 
         wire, endpoint = read_connection(connection, model=self.model)
         for secret in endpoint.secrets:
             mask_secret(secret)
+        if once and "max_retries" not in read_extras(connection.extra, endpoint.name):
+            endpoint = dataclasses.replace(endpoint, max_retries=0)
         terms = read_terms(connection, endpoint, self.budgets, self.spender)
-        ledger = ledger_database(self.ledger_conn_id, hold=True)
-        return HttpModel(wire, endpoint, control=LedgerControl(ledger, terms, on_call=count_call))
+        model = HttpModel(wire, endpoint, control=LedgerControl(ledger, terms, on_call=count_call))
+        ttl_s = read_cache_ttl_s(connection, endpoint, wire)
+        if ttl_s is None:
+            return model, terms
+        cache = LedgerCache(ledger, ttl_s=ttl_s)
+        return CachedModel(model, cache, connection=connection.conn_id, on_call=count_call), terms
+
+
+def _missing(conn_id: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"connection {conn_id!r} does not exist: create it in the UI under Admin, "
+        "Connections with type LLM, or set the environment variable "
+        f"AIRFLOW_CONN_{conn_id.upper()}"
+    )
 
 
 def _not_found() -> type[Exception]:
@@ -167,12 +245,25 @@ def _not_found() -> type[Exception]:
     return AirflowNotFoundException
 
 
-async def _answer_once(model: HttpModel, call: CallModel) -> ModelReply:
+async def _answer_once(model: Model, call: CallModel) -> ModelReply:
     async with AsyncExitStack() as open_models:
         # A model put in its place by a test may have nothing to close.
         if isinstance(model, AbstractAsyncContextManager):
             await open_models.enter_async_context(model)
         return await model.answer(call)
+
+
+async def _probe_each(models: Sequence[HttpModel | CachedModel]) -> list[tuple[bool, str]]:
+    from airflow_agent_provider.ledger.cache import CachedModel
+
+    tested = []
+    for model in models:
+        try:
+            # A kept reply would answer for a server that is gone.
+            tested.append((True, await _probe(model.model if isinstance(model, CachedModel) else model)))
+        except AgentProviderError as error:
+            tested.append((False, str(error)))
+    return tested
 
 
 async def _probe(model: HttpModel) -> str:

@@ -236,6 +236,19 @@ EXTRAS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def read_conn_ids(value: Any, where: str) -> tuple[str, ...]:
+    """
+    Check a list of connections that a DAG names.
+
+    :raises ConfigurationError: when it is no list of different ids.
+    """
+    try:
+        return _conn_ids(list(value))
+    except (_Wrong, TypeError) as wrong:
+        reason = str(wrong)
+    raise ConfigurationError(f"{where} {reason}")
+
+
 def read_extras(extra: str | None, where: str) -> dict[str, Any]:
     """
     Check the extras, text or not, and give those that are set as values of their types.

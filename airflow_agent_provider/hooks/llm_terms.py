@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_agent_provider.drivers.endpoint import Endpoint
     from airflow_agent_provider.hooks.llm_connection import ConnectionFields
     from airflow_agent_provider.ledger.control import Terms
+    from airflow_agent_provider.wire.wire import Wire
 
 # What genai-prices calls our providers; self-hosted ones are on no list.
 LISTED_AS = {
@@ -58,6 +59,21 @@ def read_terms(
         rate=RateRule(extras.get("requests_per_minute"), extras.get("tokens_per_minute")),
         patience_s=min(endpoint.connect_timeout_s, endpoint.timeout_s / 2),
     )
+
+
+def read_cache_ttl_s(connection: ConnectionFields, endpoint: Endpoint, wire: Wire) -> float | None:
+    """
+    Read for how many seconds replies are kept; None when they are not.
+
+    :raises ConfigurationError: when the model takes no temperature, as nothing would ever be kept.
+    """
+    ttl_s: float | None = read_extras(connection.extra, endpoint.name).get("cache_ttl_s")
+    if ttl_s is not None and not getattr(wire, "send_temperature", True):
+        raise ConfigurationError(
+            f"{endpoint.name}: extra 'cache_ttl_s' keeps replies of temperature 0, and model "
+            f"{endpoint.model!r} takes no temperature: remove it"
+        )
+    return ttl_s
 
 
 def _breaker(extras: dict[str, Any], endpoint: Endpoint) -> BreakerRule:

@@ -21,11 +21,12 @@ from typing import Any
 
 from airflow_agent_provider.exceptions import AgentProviderError, SourceUnavailable
 
-BUSY_S = 30.0
+BUSY_S = 10.0
 """Seconds that a transaction waits for the one before it."""
-HURRIED_S = 0.01
+HURRIED_S = 0.005
 """The same within :func:`hurried`."""
 _waiting = threading.local()
+_left_to_parents: list[Any] = []
 
 
 class LedgerBusy(SourceUnavailable):
@@ -64,7 +65,6 @@ class Connections:
         self._hold = hold
         self._lost = lost
         self._held: Any = None
-        self._inherited: list[Any] = []
         self._owner = os.getpid()
         self._turn = threading.Lock()
 
@@ -85,6 +85,12 @@ class Connections:
             cursor = _begun(connection, begin)
             yield cursor  # noqa: RUF075  see above
             cursor.execute("COMMIT")
+
+    def __del__(self) -> None:
+        if self._owner == os.getpid():
+            self._drop()
+        else:
+            _left_to_parents.append(self._held)
 
     def close(self) -> None:
         """Close what is held; the next transaction opens anew."""
@@ -117,7 +123,7 @@ class Connections:
     def _leave_to_parent(self) -> None:
         # A connection inherited through a fork is the parent's: not used, and not closed either, not even
         # by the garbage collector. The lock may have been taken by a thread that the fork left behind.
-        self._inherited.append(self._held)
+        _left_to_parents.append(self._held)
         self._held, self._owner, self._turn = None, os.getpid(), threading.Lock()
 
     def _begun(self, begin: Callable[[Any], None]) -> Any:

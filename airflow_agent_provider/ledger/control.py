@@ -9,7 +9,13 @@ What stands between a model and the wire, put together over one ledger.
 
 Money fails closed: a call that draws on a budget is not made while the ledger does
 not answer. Breaker and rate alone fail open: without a ledger they are nobody's
-business, and a call should not fail for want of them.
+business, and a call should not fail for want of them. Once a call was made, its answer
+is paid for and is given back whatever the ledger does; what could not be settled stays
+reserved until it expires, and counts as spent at its worst case then.
+
+The ledger is asked on a thread: PostgreSQL always, a SQLite file only while others write
+to it, as it answers faster than a thread starts. What was begun there is seen to its end
+also when the call is cancelled: a reservation that nobody knows of could not be released.
 """
 
 from __future__ import annotations
@@ -19,16 +25,17 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from airflow_agent_provider.core.control import CallRecord
 from airflow_agent_provider.core.effects import CallModel
 from airflow_agent_provider.core.messages import ModelReply, Usage
 from airflow_agent_provider.exceptions import (
-    CircuitOpen,
     ConfigurationError,
-    EndpointDisabled,
     ModelUnavailable,
     PriceUnknown,
     RateLimited,
@@ -37,6 +44,7 @@ from airflow_agent_provider.exceptions import (
 )
 from airflow_agent_provider.ledger.breaker import LedgerBreaker
 from airflow_agent_provider.ledger.budget import LedgerBudget, Reservation
+from airflow_agent_provider.ledger.connections import LedgerBusy, hurried
 from airflow_agent_provider.ledger.database import Database
 from airflow_agent_provider.ledger.rate import LedgerRate
 from airflow_agent_provider.routing.breaker import BreakerRule
@@ -47,6 +55,8 @@ from airflow_agent_provider.routing.rate import RateRule
 P = ParamSpec("P")
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+CANCELLED_WAIT_S = 5.0
+"""Seconds that a cancelled call waits at most for the end of what the ledger is doing for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +105,9 @@ class LedgerControl:
         self._budget = LedgerBudget(database)
         self._breaker = LedgerBreaker(database, terms.breaker)
         self._rate = LedgerRate(database, terms.rate)
-        # A local file answers faster than a thread starts.
-        self._in_thread = database.dialect == "postgres"
+        self._always_on_thread = database.dialect == "postgres"
+        # One for each loop: its connection serves one at a time, and a fork inherits no thread.
+        self._threads: WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPoolExecutor] = WeakKeyDictionary()
         self._on_call = on_call
         self._prepared = False
 
@@ -105,40 +116,43 @@ class LedgerControl:
         worst = worst_case(call, max_tokens=terms.max_tokens)
         held = await self._reserve(worst)
         try:
-            await asyncio.sleep(await self._do(self._wait_s, worst.total_tokens))
-        except (CircuitOpen, EndpointDisabled, asyncio.CancelledError):
-            await self._release(held)
-            raise
+            await asyncio.sleep(await self._wait_s(worst.total_tokens))
         except (SourceUnavailable, ConfigurationError) as error:
             if held:
                 await self._release(held)
                 raise
             log.warning("breaker and rate limit are not kept: %s", error)
+        except BaseException:
+            await self._release(held)
+            raise
         return Ticket(held, time.monotonic())
 
     async def answered(self, ticket: Ticket, reply: ModelReply) -> ModelReply:
+        # Some gateways leave the count out: then the cost is unknown, and the worst case is booked.
+        counted = reply.usage.total_tokens or not (reply.text or reply.tool_requests)
         price = self._terms.price
-        cost = price.micros(reply.usage) if price else None
+        cost = price.micros(reply.usage) if price and counted else None
         if ticket.held:
-            await self._do(self._budget.settle, ticket.held, cost, reply.usage)
+            await self._settle(ticket.held, cost, reply.usage if counted else None)
         await self._healthy()
         self._record(ticket, "answered", reply.usage, cost)
         return dataclasses.replace(reply, cost_micros=cost)
 
     async def failed(self, ticket: Ticket, error: BaseException) -> None:
         waited_s = time.monotonic() - ticket.started_at
+        # Money first: should the ledger stand still, the rest is of less weight.
+        if not ticket.held:
+            pass
+        elif _costs_nothing(error):
+            await self._release(ticket.held)
+        else:
+            await self._settle(ticket.held, None, None)
         if isinstance(error, RateLimited):
             await self._quietly(self._rate.block, self._terms.endpoint, error.retry_after_s or 1.0)
         elif isinstance(error, RequestRejected):
             await self._healthy()
         elif isinstance(error, ModelUnavailable) or waited_s >= self._terms.patience_s:
             await self._quietly(self._breaker.failed, self._terms.endpoint)
-        if not ticket.held:
-            pass
-        elif _costs_nothing(error):
-            await self._release(ticket.held)
-        else:
-            await self._do(self._settle_worst, ticket.held)
         self._record(ticket, type(error).__name__, Usage(), None)
 
     async def _reserve(self, worst: Usage) -> Reservation | None:
@@ -152,50 +166,98 @@ class LedgerControl:
                 'money. Give the connection\'s extras "input_usd_per_mtok" and "output_usd_per_mtok" '
                 "(0 for a free server)"
             )
-        await self._do(self._prepare)
+        await self._prepare()
         micros = terms.price.micros(worst) if terms.price else None
-        return await self._do(self._budget.reserve, terms.accounts, micros, worst.total_tokens)
+        return await self._do(
+            partial(self._budget.reserve, terms.accounts, micros, worst.total_tokens),
+            undo=self._budget.release,
+        )
 
-    def _wait_s(self, tokens: int) -> float:
+    async def _wait_s(self, tokens: int) -> float:
         """Ask the breaker, then take a turn."""
-        self._prepare()
-        self._breaker.admit(self._terms.endpoint)
-        wait_s = self._rate.take_turn(self._terms.endpoint, tokens)
+        await self._prepare()
+        await self._do(partial(self._breaker.admit, self._terms.endpoint))
+        wait_s = await self._do(partial(self._rate.take_turn, self._terms.endpoint, tokens))
         if wait_s:
             log.info("%s: waiting %.1f s for a turn", self._terms.endpoint, wait_s)
         return wait_s
 
-    def _prepare(self) -> None:
+    async def _prepare(self) -> None:
         if not self._prepared:
             for part in (self._budget, self._breaker, self._rate):
-                part.prepare()
+                await self._do(part.prepare)
             self._prepared = True
 
-    def _settle_worst(self, held: Reservation) -> None:
-        self._budget.settle(held, held.micros, Usage(held.tokens, 0))
+    async def _settle(self, held: Reservation, micros: int | None, usage: Usage | None) -> None:
+        """Book what a call cost; None: as much as it may have cost."""
+        if micros is not None and held.micros is not None and micros > held.micros:
+            log.warning(
+                "%s: a call cost %d micro-dollars, more than the %d that it could cost at worst: its server "
+                "counts tokens that were not asked for",
+                self._terms.endpoint,
+                micros,
+                held.micros,
+            )
+        spent = held.micros if micros is None else micros
+        await self._kept(self._budget.settle, held, spent, usage or Usage(held.tokens, 0))
 
     async def _release(self, held: Reservation | None) -> None:
         if held:
-            await self._do(self._budget.release, held)
+            await self._kept(self._budget.release, held)
+
+    async def _kept(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            await self._do(partial(function, *args, **kwargs))
+        except (SourceUnavailable, ConfigurationError) as error:
+            log.warning("%s: a call's worst case stays reserved: %s", self._terms.endpoint, error)
 
     async def _healthy(self) -> None:
         await self._quietly(self._breaker.succeeded, self._terms.endpoint)
 
     async def _quietly(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            await self._do(function, *args, **kwargs)
+            await self._do(partial(function, *args, **kwargs))
         except (SourceUnavailable, ConfigurationError) as error:
             log.warning("breaker and rate limit are not kept: %s", error)
 
-    async def _do(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        if self._in_thread:
-            return await asyncio.to_thread(function, *args, **kwargs)
-        return function(*args, **kwargs)
+    async def _do(self, function: Callable[[], T], *, undo: Callable[[T], object] | None = None) -> T:
+        """
+        Ask the ledger.
+
+        :param function: writes in one transaction at most: a busy ledger lets it be begun again.
+        :param undo: takes its result back when nobody waits for it any more.
+        """
+        if not self._always_on_thread:
+            try:
+                with hurried():
+                    return function()
+            except LedgerBusy:
+                pass
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._thread(loop), function)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait([work], timeout=CANCELLED_WAIT_S)
+            if undo and work.done() and not work.exception():
+                await self._kept(undo, work.result())
+            raise
+
+    def _thread(self, loop: asyncio.AbstractEventLoop) -> ThreadPoolExecutor:
+        thread = self._threads.get(loop)
+        if thread is None:
+            thread = self._threads[loop] = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        return thread
 
     def _record(self, ticket: Ticket, outcome: str, usage: Usage, cost: int | None) -> None:
-        if self._on_call:
-            seconds = time.monotonic() - ticket.started_at
-            self._on_call(CallRecord(self._terms.endpoint, self._terms.model, outcome, usage, cost, seconds))
+        if self._on_call is None:
+            return
+        seconds = time.monotonic() - ticket.started_at
+        record = CallRecord(self._terms.endpoint, self._terms.model, outcome, usage, cost, seconds)
+        try:
+            self._on_call(record)
+        except Exception as error:  # noqa: BLE001  no answer is lost because it could not be counted
+            log.warning("%s: a call was not counted (%s)", self._terms.endpoint, type(error).__name__)
 
 
 def _costs_nothing(error: BaseException) -> bool:

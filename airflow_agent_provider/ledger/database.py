@@ -53,8 +53,8 @@ _SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(720451932)"
 # A peer that stands still in a transaction is ended by the server, and whoever waits for it is told.
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; "
-    f"SET LOCAL lock_timeout = '{BUSY_S:.0f}s'; "
-    f"SET LOCAL idle_in_transaction_session_timeout = '{BUSY_S:.0f}s'"
+    f"SET LOCAL lock_timeout = '{BUSY_S * 1000:.0f}ms'; "
+    f"SET LOCAL idle_in_transaction_session_timeout = '{BUSY_S * 500:.0f}ms'"
 )
 _MAY_NOT = "42501"
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")

@@ -67,7 +67,8 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
     :param threshold: the score must be above it to pass; in [0, 1]. Templated.
     :param on_pass: task or task group ids directly downstream to follow when the batch passes.
     :param on_fail: the same, when it does not pass. Neither given: nothing is skipped.
-    :param llm_conn_id: connection of a model that may explain a failure; None: no model.
+    :param llm_conn_id: connection of a model that may explain a failure, or a list of them of
+        which the next is asked when one fails; None: no model.
     :param budget: what the investigation may spend, one ``Budget`` or several; a call that
         could pass one is refused before it is made, and the gate goes on without a diagnosis.
     :param profile: ``full``, ``light`` or ``none``; how much is measured beside the checks.
@@ -113,7 +114,7 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
         threshold: float | str = 0.85,
         on_pass: str | list[str] | None = None,
         on_fail: str | list[str] | None = None,
-        llm_conn_id: str | None = None,
+        llm_conn_id: str | Sequence[str] | None = None,
         budget: Budget | Sequence[Budget] | None = None,
         profile: Depth = "full",
         dataset: str | None = None,

@@ -6,6 +6,10 @@ round the model either asks for tools or answers. Tools of one round run side by
 side. What a tool returns goes back as a tool turn: it is data, and the model is
 told so, but nothing depends on its obedience: names and arguments are checked
 here, permissions where the tools are granted.
+
+The conversation is a :class:`~airflow_agent_provider.core.memory.Memory`: what is sent
+stays within its bounds. Results of tools go first, then whole turns; the system text,
+the task and the last turns stay, and requests keep their results.
 """
 
 from __future__ import annotations
@@ -15,9 +19,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_agent_provider.core.effects import CallModel, CallTool, Flow, Gather, ToolResult
+from airflow_agent_provider.core.memo import Memo
+from airflow_agent_provider.core.memory import TURN, Memory
 from airflow_agent_provider.core.messages import Message, ModelReply, ToolRequest, ToolSpec
 from airflow_agent_provider.core.schema import violations
 from airflow_agent_provider.exceptions import ModelRefused
+from airflow_agent_provider.patterns.compact import compact
 from airflow_agent_provider.patterns.structured import structured
 
 RULES = (
@@ -34,7 +41,7 @@ class Answer:
 
     :param text: the final text.
     :param value: the parsed answer, when a schema was asked for.
-    :param transcript: every turn, the final answer included.
+    :param transcript: every turn that the memory still holds, and the final answer.
     :param truncated: the text was cut off at ``max_tokens``.
     """
 
@@ -53,6 +60,7 @@ def react(
     max_rounds: int = 8,
     max_parallel: int = 8,
     max_tokens: int = 1024,
+    memory: Memory | None = None,
 ) -> Flow[Answer]:
     """
     Answer a task, calling tools on the way.
@@ -62,29 +70,37 @@ def react(
     :param schema: JSON schema of the final answer, or None for text.
     :param max_rounds: model calls at most, one repair not counted; the last one gets no tools.
     :param max_parallel: tool calls of one round at most; the rest is refused.
+    :param memory: bounds what is sent, and holds what the agent knows beforehand; a summary
+        that it asks for is a model call over ``max_rounds``. Default: 64 MB.
     :raises ModelRefused: when the model declines.
     :raises InvalidReply: when a structured answer does not fit, also after one repair.
-    :raises LimitReached: when a limit passes between two effects.
+    :raises LimitReached: when a limit passes between two effects, or the system text, the task and
+        the last turn alone pass the memory's bounds.
     """
     granted = {spec.name: spec for spec in tools}
-    messages: list[Message] = [Message("system", f"{system}\n\n{RULES}".strip()), Message("user", task)]
+    memory = (memory or Memory()).adding(
+        Memo("system", (Message("system", f"{system}\n\n{RULES}".strip()),)),
+        Memo("task", (Message("user", task),)),
+    )
     for round_number in range(1, max_rounds + 1):
         last = round_number == max_rounds
+        memory = yield from compact(memory)
         if last and round_number > 1:
-            messages.append(Message("user", LAST_ROUND))
-        call = CallModel(tuple(messages), () if last else tuple(tools), schema, max_tokens)
+            memory = memory.adding(Memo("task", (Message("user", LAST_ROUND),)))
+        call = CallModel(memory.messages, () if last else tuple(tools), schema, max_tokens)
         reply: ModelReply = yield call
         if last or not reply.tool_requests:
             break
-        messages.append(Message("assistant", reply.text, reply.tool_requests))
-        messages += yield from _act(reply.tool_requests, granted, max_parallel)
+        results = yield from _act(reply.tool_requests, granted, max_parallel)
+        turn = (Message("assistant", reply.text, reply.tool_requests), *results)
+        memory = memory.adding(Memo(TURN, turn))
     if reply.stop_reason == "refusal":
         raise ModelRefused(f"{reply.model or 'the model'} declined to answer")
     value = None
     if schema is not None:
-        value, reply = yield from structured(call, reply)
-    messages.append(Message("assistant", reply.text))
-    return Answer(reply.text, value, tuple(messages), truncated=reply.stop_reason == "length")
+        value, reply = yield from structured(call, reply, memory)
+    transcript = (*memory.messages, Message("assistant", reply.text))
+    return Answer(reply.text, value, transcript, truncated=reply.stop_reason == "length")
 
 
 def _act(

@@ -12,6 +12,8 @@ import re
 from typing import Any
 
 from airflow_agent_provider.core.effects import CallModel, Flow
+from airflow_agent_provider.core.memo import Memo
+from airflow_agent_provider.core.memory import TURN, Memory
 from airflow_agent_provider.core.messages import Message, ModelReply
 from airflow_agent_provider.core.schema import violations
 from airflow_agent_provider.exceptions import InvalidReply, ModelRefused
@@ -20,12 +22,15 @@ FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 MAX_PROBLEMS = 5
 
 
-def structured(call: CallModel, reply: ModelReply) -> Flow[tuple[Any, ModelReply]]:
+def structured(
+    call: CallModel, reply: ModelReply, memory: Memory | None = None
+) -> Flow[tuple[Any, ModelReply]]:
     """
     Turn a reply into a value that fits ``call.schema``, asking once more when it does not.
 
     :param call: the call that was answered; its schema must not be None.
     :param reply: the answer to it.
+    :param memory: what the call's messages were made of, so that the repair stays within its bounds too.
     :return: the value, and the reply that it came from.
     :raises ModelRefused: when the model declined.
     :raises InvalidReply: when the second answer does not fit either; says what is
@@ -40,7 +45,8 @@ def structured(call: CallModel, reply: ModelReply) -> Flow[tuple[Any, ModelReply
         + "\n- ".join(problems)
         + "\nAnswer again with the corrected JSON object only.",
     )
-    messages = (*call.messages, Message("assistant", reply.text), repair)
+    turn = (Message("assistant", reply.text), repair)
+    messages = memory.adding(Memo(TURN, turn)).messages if memory else (*call.messages, *turn)
     second: ModelReply = yield CallModel(messages, (), call.schema, call.max_tokens, call.temperature)
     value, problems = _parse(second, call.schema or {})
     if problems:

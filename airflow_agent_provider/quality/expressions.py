@@ -112,7 +112,10 @@ class Expressions:
         if self.dialect == "duckdb" and kind == "text":
             known = exp.Anonymous(
                 this="MAP",
-                expressions=[exp.Array(expressions=literals), exp.Array(expressions=[exp.true() for _ in literals])],
+                expressions=[
+                    exp.Array(expressions=literals),
+                    exp.Array(expressions=[exp.true() for _ in literals]),
+                ],
             )
             return exp.Anonymous(this="MAP_CONTAINS", expressions=[known, value])
         if self.dialect == "duckdb":
@@ -153,13 +156,15 @@ class Expressions:
     def count_where(self, condition: exp.Expression) -> exp.Expression:
         """Give the number of rows for which a condition is true."""
         if self.dialect == "duckdb":
-            return exp.CountIf(this=condition)  # a third of the CPU time of COUNT(*) FILTER there
+            # A third of the CPU time of COUNT(*) FILTER there; it is NULL where the condition always is.
+            return exp.func("COALESCE", exp.CountIf(this=condition), exp.Literal.number(0))
         return exp.Count(this=exp.Case(ifs=[exp.If(this=condition, true=exp.Literal.number(1))]))
 
     def count_repeated(self, names: Sequence[str]) -> exp.Expression:
         """Give the number of rows that share their key with another row, as a scalar subquery."""
         groups = (
-            exp.select(exp.alias_(count_rows(), "n"))
+            exp
+            .select(exp.alias_(count_rows(), "n"))
             .from_(BATCH)
             .where(*[exp.Not(this=self.is_null(name)) for name in names])
             .group_by(*self._keys(names))

@@ -206,7 +206,11 @@ def _lengths(column: Column, sql: Expressions) -> dict[str, exp.Expression]:
 def _frequencies(column: Column, sql: Expressions, statement: Statement, every: int) -> dict[str, str]:
     """Add what is read off the table of a column's values and their counts."""
     text = as_text(exp.column("value"))
-    ties = exp.Collate(this=text, expression=exp.to_identifier("C", quoted=True)) if sql.dialect == "postgres" else text
+    ties = (
+        exp.Collate(this=text, expression=exp.to_identifier("C", quoted=True))
+        if sql.dialect == "postgres"
+        else text
+    )
     order = [exp.Ordered(this=exp.column("n"), desc=True, nulls_first=True), exp.Ordered(this=ties)]
     groups, most = statement.groups(sql.column(column.name), order, TOP)
     shown = exp.Anonymous(this="LEFT", expressions=[text.copy(), exp.Literal.number(TOP_CHARS)])

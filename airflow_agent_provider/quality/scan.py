@@ -30,7 +30,7 @@ from airflow_agent_provider.exceptions import (
 )
 from airflow_agent_provider.quality.batch import Batch
 from airflow_agent_provider.quality.checks.base import Check, Measured
-from airflow_agent_provider.quality.expressions import BATCH, Expressions, count_rows
+from airflow_agent_provider.quality.expressions import Expressions, count_rows
 from airflow_agent_provider.quality.metrics import (
     Depth,
     Plan,
@@ -89,9 +89,7 @@ def scan(
 
     statement = Statement(batch, every)
     total = statement.add(count_rows())
-    asked = [
-        {name: statement.add(one) for name, one in check.measures(sql).items()} for check in checks
-    ]
+    asked = [{name: statement.add(one) for name, one in check.measures(sql).items()} for check in checks]
     plans: list[Plan] = []
     if profile != "none":
         plans = [plan_column(column, sql, statement, profile, every) for column in columns.values()]

@@ -132,7 +132,10 @@ class Statement:
             for one in measures
         ]
         query = exp.select(*outputs).with_(
-            BATCH, as_=f"SELECT * FROM {self._batch.relation}", materialized=False, dialect=self._batch.dialect
+            BATCH,
+            as_=f"SELECT * FROM {self._batch.relation}",
+            materialized=False,
+            dialect=self._batch.dialect,
         )
         part = [exp.alias_(one.expression, one.alias) for one in measures if one.over == "sample"]
         groups = self._groups_read_by(measures)
@@ -149,7 +152,11 @@ class Statement:
 
     def _groups_read_by(self, measures: list[_Measure]) -> dict[str, exp.Select]:
         used = {table.name for one in measures for table in one.expression.find_all(exp.Table)}
-        used |= {table.name for name in used & set(self._groups) for table in self._groups[name].find_all(exp.Table)}
+        used |= {
+            table.name
+            for name in used & set(self._groups)
+            for table in self._groups[name].find_all(exp.Table)
+        }
         return {name: rows for name, rows in self._groups.items() if name in used}
 
     def _sample(self, columns: list[exp.Column]) -> exp.Select:
@@ -159,7 +166,8 @@ class Statement:
 
 def _grouped(column: exp.Column) -> exp.Select:
     return (
-        exp.select(exp.alias_(column.copy(), "value"), exp.alias_(exp.Count(this=exp.Star()), "n"))
+        exp
+        .select(exp.alias_(column.copy(), "value"), exp.alias_(exp.Count(this=exp.Star()), "n"))
         .from_(SAMPLE)
         .where(exp.Not(this=exp.Is(this=column.copy(), expression=exp.Null())))
         .group_by("1")  # by place: the batch may have a column called value or n

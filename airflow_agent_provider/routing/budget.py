@@ -23,6 +23,13 @@ from airflow_agent_provider.routing.price import MICROS
 Per = Literal["run", "dag", "team", "month"]
 FRAMING_TOKENS = 16
 """Tokens that a provider's template may add around each message and tool."""
+TOOLS_TOKENS = 1024
+"""
+Tokens that a provider may add once when tools or an answer schema are given: Anthropic
+documents up to some 800 (https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview).
+"""
+MOST = 10**12
+"""The largest cap, in any unit: what lies above can be counted by no database, nor be meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +58,12 @@ class Budget:
             raise ConfigurationError(f"Budget(per={self.per!r}): must be one of {', '.join(get_args(Per))}")
         caps = {"usd": self.usd, "requests": self.requests, "tokens": self.tokens}
         for parameter, cap in caps.items():
-            if cap is not None and not (math.isfinite(cap) and cap >= 0):
-                raise ConfigurationError(f"Budget({parameter}={cap!r}): must be a number from 0 on")
+            if cap is not None and not 0 <= cap <= MOST:
+                raise ConfigurationError(
+                    f"Budget({parameter}={cap!r}): must be a number from 0 to {MOST:.0e}"
+                )
+            if cap is not None and parameter != "usd" and cap != int(cap):
+                raise ConfigurationError(f"Budget({parameter}={cap!r}): must be a whole number")
         if all(cap is None for cap in caps.values()):
             raise ConfigurationError("Budget(): give usd, requests or tokens")
         if self.per == "team" and not self.name:
@@ -116,6 +127,7 @@ def worst_case(call: CallModel, *, max_tokens: int | None = None) -> Usage:
         ]
     parts += [spec.name + spec.description + json.dumps(spec.parameters) for spec in call.tools]
     framing = FRAMING_TOKENS * (len(call.messages) + len(call.tools) + 1)
+    framing += TOOLS_TOKENS if call.tools or call.schema else 0
     output = call.max_tokens if max_tokens is None else min(call.max_tokens, max_tokens)
     return Usage(_byte_count(parts) + framing, output)
 

@@ -183,6 +183,22 @@ class Threshold(Policy):
         return cost is None or (cost / MICROS > self.above) == (self.prefer == "cheap_above")
 
 
+def listed_context(provider: str, model: str) -> int | None:
+    """
+    Look up how many tokens a model takes in all.
+
+    :param provider: the price list's id of the provider, as for ``routing.price.listed``.
+    :return: the context in tokens, or None when ``genai-prices`` does not know it.
+    """
+    import genai_prices
+
+    usage = genai_prices.Usage(input_tokens=1, output_tokens=1)
+    try:
+        return genai_prices.calc_price(usage, model_ref=model, provider_id=provider).model.context_window
+    except LookupError:
+        return None
+
+
 def prompt_tokens(call: CallModel) -> int:
     """
     Estimate the prompt's tokens, tools and answer schema included: a third of its UTF-8 bytes.

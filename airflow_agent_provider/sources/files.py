@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import pathlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 MEMORY = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?B)", re.IGNORECASE)
 # A date or time as file names write it: 2013-02-08, 20130208, 2013-02-08T05, day=8.
 MOMENT = re.compile(
-    r"\d{4}([-_./]?)\d{2}(\1\d{2})?([T_-]\d{2}([:_-]?\d{2}){0,2}(Z|[+-]\d{2}:?\d{2})?)?(?!\d)"
+    r"(?<!\d)(?:19|20)\d{2}(?P<sep>[-_./]?)(?:0[1-9]|1[0-2])(?:(?P=sep)(?:0[1-9]|[12]\d|3[01]))?"
+    r"(?:[T_-]\d{2}(?:[:_-]?\d{2}){0,2}(?:Z|[+-]\d{2}:?\d{2})?)?(?!\d)"
     r"|(?<=year=)\d+|(?<=month=)\d+|(?<=day=)\d+|(?<=hour=)\d+"
 )
 
@@ -70,7 +72,9 @@ class Files(Source):
         if self.format is not None and not pending(self.format) and self.format not in KNOWN:
             raise ConfigurationError(f"Files(format={self.format!r}): must be one of {', '.join(KNOWN)}")
         if not pending(self.memory_limit) and not MEMORY.fullmatch(str(self.memory_limit)):
-            raise ConfigurationError(f"Files(memory_limit={self.memory_limit!r}): must be a size such as 256MB")
+            raise ConfigurationError(
+                f"Files(memory_limit={self.memory_limit!r}): must be a size such as 256MB"
+            )
         if isinstance(self.threads, str) and self.threads.isdecimal():
             self.settle("threads", int(self.threads))
         if not pending(self.threads) and (not isinstance(self.threads, int) or self.threads < 1):
@@ -104,17 +108,21 @@ class Files(Source):
     def _paths(self) -> list[str]:
         path = self.path.removeprefix("file://")
         if scheme := SCHEME.match(path):
-            raise ConfigurationError(f"Files(path={self.path!r}): {scheme[1]}:// cannot be read; give a path on disk")
-        if os.path.isdir(path):
+            raise ConfigurationError(
+                f"Files(path={self.path!r}): {scheme[1]}:// cannot be read; give a path on disk"
+            )
+        if pathlib.Path(path).is_dir():
             raise ConfigurationError(
                 f"Files(path={self.path!r}): is a directory; name its files, e.g. {os.path.join(path, '*.parquet')}"
             )
-        found = [path] if os.path.exists(path) else sorted(glob.glob(path, recursive=True))
-        files = [one for one in found if os.path.isfile(one)]
+        found = [path] if pathlib.Path(path).exists() else sorted(glob.glob(path, recursive=True))
+        files = [one for one in found if pathlib.Path(one).is_file()]
         if files:
             return files
         what = "no file matches" if WILDCARD.search(path) else "no such file"
-        raise SourceNotFound(f"{self.path}: {what} on this worker; check the path, and whether the load has run")
+        raise SourceNotFound(
+            f"{self.path}: {what} on this worker; check the path, and whether the load has run"
+        )
 
     def _format(self, path: str) -> Format:
         name = path.lower().removesuffix(".gz")

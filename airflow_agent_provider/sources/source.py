@@ -68,6 +68,10 @@ class Source(Spec):
             return
         if isinstance(columns, str):
             columns = [columns]
-        if not isinstance(columns, (list, tuple)) or not all(isinstance(one, str) and one.strip() for one in columns):
-            raise ConfigurationError(f"{type(self).__name__}({name}={columns!r}): must be a list of column names")
+        if not isinstance(columns, (list, tuple)) or not all(
+            isinstance(one, str) and one.strip() for one in columns
+        ):
+            raise ConfigurationError(
+                f"{type(self).__name__}({name}={columns!r}): must be a list of column names"
+            )
         self.settle(name, tuple(dict.fromkeys(columns)) or None)

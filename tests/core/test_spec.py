@@ -77,7 +77,10 @@ def test_a_type_may_be_spelt_as_class_or_as_words(spelling):
     ("written", "said"),
     [
         ([{"type": "notnul", "column": "a"}], ["check 1", "'notnul'", "did you mean not_null"]),
-        ([NotNull("a"), {"type": "not_null", "colum": "a"}], ["check 2", "NotNull", "unknown field 'colum'", "column"]),
+        (
+            [NotNull("a"), {"type": "not_null", "colum": "a"}],
+            ["check 2", "NotNull", "unknown field 'colum'", "column"],
+        ),
         ([{"type": "not_null"}], ["check 1", "missing field 'column'"]),
         ([{"type": "unique"}], ["check 1", "missing field 'columns'"]),
         ([{"type": "not_null", "column": 5}], ["check 1", "column=5", "must name a column"]),
@@ -161,5 +164,7 @@ def test_airflow_renders_a_source_in_a_template_field():
 
 def test_a_form_for_a_source_is_told_what_is_wrong():
     """The same care for sources: type, field and what is known."""
-    with pytest.raises(ConfigurationError, match=r"source: unknown type 'tabel'; known: table, query, files; did you mean"):
+    with pytest.raises(
+        ConfigurationError, match=r"source: unknown type 'tabel'; known: table, query, files; did you mean"
+    ):
         parse_source({"type": "tabel"})

@@ -51,7 +51,12 @@ def test_a_filter_and_columns_make_the_batch(flights):
 
 def test_a_schema_may_stand_before_the_table(flights):
     """Qualified and quoted names are found as Postgres finds them; unquoted ones are folded."""
-    execute(flights, 'CREATE SCHEMA IF NOT EXISTS "Odd"', 'DROP TABLE IF EXISTS "Odd"."T 1"', 'CREATE TABLE "Odd"."T 1" AS SELECT 1 AS a')
+    execute(
+        flights,
+        'CREATE SCHEMA IF NOT EXISTS "Odd"',
+        'DROP TABLE IF EXISTS "Odd"."T 1"',
+        'CREATE TABLE "Odd"."T 1" AS SELECT 1 AS a',
+    )
     for name in ("public.flights", "FLIGHTS", '"Odd"."T 1"'):
         with open_batch(flights, name) as batch:
             assert batch.columns()
@@ -62,7 +67,9 @@ def test_a_schema_may_stand_before_the_table(flights):
 def test_a_missing_table_is_named(hook):
     """The message names the batch, the table and what to check."""
     with (
-        pytest.raises(SourceNotFound, match=r'warehouse\.flightz: there is no table "flightz".*check the name'),
+        pytest.raises(
+            SourceNotFound, match=r'warehouse\.flightz: there is no table "flightz".*check the name'
+        ),
         open_batch(hook, "flightz"),
     ):
         pass
@@ -70,8 +77,25 @@ def test_a_missing_table_is_named(hook):
 
 @pytest.mark.parametrize(
     "name",
-    ["flights; DROP TABLE flights", "flights f", "(SELECT 1)", "pg_sleep(1)", "flights -- ", 'flights"', "a.b.c.d", ""]
-    + ["flights, flights", "flights WHERE true", "flights\0", "/**/flights", "flights UNION SELECT 1", "$1", "only flights"],
+    [
+        "flights; DROP TABLE flights",
+        "flights f",
+        "(SELECT 1)",
+        "pg_sleep(1)",
+        "flights -- ",
+        'flights"',
+        "a.b.c.d",
+        "",
+    ]
+    + [
+        "flights, flights",
+        "flights WHERE true",
+        "flights\0",
+        "/**/flights",
+        "flights UNION SELECT 1",
+        "$1",
+        "only flights",
+    ],
 )
 def test_a_table_name_is_nothing_but_a_name(flights, name):
     """SQL does not get in through the name of a table."""
@@ -82,9 +106,26 @@ def test_a_table_name_is_nothing_but_a_name(flights, name):
 
 @pytest.mark.parametrize(
     "sql",
-    ["DELETE FROM flights", "SELECT 1; DROP TABLE flights", "WITH gone AS (DELETE FROM flights RETURNING 1) SELECT * FROM gone"]
-    + ["SELECT * INTO copy FROM flights", "SELECT * FROM flights FOR UPDATE", "COPY flights TO '/tmp/x'", "VACUUM", "", "COMMIT", "SET x = 1"]
-    + ["SELECT 1) AS capped; DROP TABLE flights; --", "SELECT setval('s', 5)", "SELECT lo_import('/etc/passwd')", "SELECT lo_create(0)"],
+    [
+        "DELETE FROM flights",
+        "SELECT 1; DROP TABLE flights",
+        "WITH gone AS (DELETE FROM flights RETURNING 1) SELECT * FROM gone",
+    ]
+    + [
+        "SELECT * INTO copy FROM flights",
+        "SELECT * FROM flights FOR UPDATE",
+        "COPY flights TO '/tmp/x'",
+        "VACUUM",
+        "",
+        "COMMIT",
+        "SET x = 1",
+    ]
+    + [
+        "SELECT 1) AS capped; DROP TABLE flights; --",
+        "SELECT setval('s', 5)",
+        "SELECT lo_import('/etc/passwd')",
+        "SELECT lo_create(0)",
+    ],
 )
 def test_nothing_can_be_written_by_reading(flights, sql):
     """Whatever is asked, the batch only reads, and can be asked again afterwards."""
@@ -203,7 +244,10 @@ def test_a_query_without_columns_or_with_one_twice_is_refused(flights):
     with open_batch(flights, "bare") as batch, pytest.raises(EmptyBatch, match="no columns"):
         batch.columns()
     query = parse_query("SELECT flight, flight FROM flights", "postgres", "query")
-    with open_query(flights, query, label="the query") as batch, pytest.raises(DataError, match="more than one column 'flight'"):
+    with (
+        open_query(flights, query, label="the query") as batch,
+        pytest.raises(DataError, match="more than one column 'flight'"),
+    ):
         batch.columns()
 
 
@@ -221,7 +265,14 @@ def test_kinds_follow_the_database_types(hook):
     with open_batch(hook, "odd") as batch:
         found = scan(batch, [Matches("m", "calm"), Matches("c", "ab"), Between("s", 0, 1)])
     kinds = {one.column.name: one.column.kind for one in found.profile.columns}
-    assert kinds == {"m": "text", "s": "number", "a": "other", "j": "other", "c": "text", "u": "text"} | dict.fromkeys("tix", "other")
+    assert kinds == {
+        "m": "text",
+        "s": "number",
+        "a": "other",
+        "j": "other",
+        "c": "text",
+        "u": "text",
+    } | dict.fromkeys("tix", "other")
     assert [result.passed for result in found.results] == [True, True, True]
 
 
@@ -248,7 +299,9 @@ def test_a_large_batch_is_sampled_the_same_in_each_run(hook, monkeypatch, kind):
     assert one == other
     ids = one.profile.metric_ids()
     assert {name for name, got in ids.items() if got.precision == "sampled"} == {
-        f"{column}.{metric}" for column in ("i", "zone") for metric in ("p05", "p50", "p95", "top", "distinct_count")
+        f"{column}.{metric}"
+        for column in ("i", "zone")
+        for metric in ("p05", "p50", "p95", "top", "distinct_count")
     } | {"k.top", "k.distinct_count"}
     assert ids["i.p50"].value == pytest.approx(10_000, rel=0.1)
     assert ids["i.distinct_count"].value == pytest.approx(20_000, rel=0.1)
@@ -269,7 +322,9 @@ def quarantined(hook, target, key):
 def test_quarantine_is_idempotent_per_batch(flights):
     """A rerun replaces its own rows and no others; each row says why it is there and when it came."""
     assert [quarantined(flights, "flights_q", key) for key in ("one", "two", "one")] == [2, 2, 2]
-    rows = fetch(flights, "SELECT batch_key, flight, reasons, quarantined_at IS NOT NULL FROM flights_q ORDER BY 1, 2")
+    rows = fetch(
+        flights, "SELECT batch_key, flight, reasons, quarantined_at IS NOT NULL FROM flights_q ORDER BY 1, 2"
+    )
     assert rows == [
         (key, flight, reasons, True)
         for key in ("one", "two")

@@ -59,10 +59,25 @@ DAMAGED = [
     ("quote.csv", 'a,b\n1,"secret\n2,3\n', "csv", "quote.csv, line 2: a quote is opened and never closed"),
     ("nameless.csv", "a,,c\n1,2,3\n", "csv", "nameless.csv, line 1: column 2 has no name"),
     ("plain.csv.gz", "a,b\n1,2\n", "csv", "plain.csv.gz: cannot be read"),
-    ("cut.csv.gz", gzip.compress(os.urandom(3) + b"a,b\n" + os.urandom(90_000).hex().encode())[:600], "csv", "cut.csv.gz"),
+    (
+        "cut.csv.gz",
+        gzip.compress(os.urandom(3) + b"a,b\n" + os.urandom(90_000).hex().encode())[:600],
+        "csv",
+        "cut.csv.gz",
+    ),
     ("bad.json", '{"a": 1}\n{"a": "secret"\n', "json", "bad.json, at byte"),
-    ("latin.json", '{"a": "sécret"}\n'.encode("latin-1"), "json", "latin.json, at byte 9 in record/value 2: not UTF-8"),
-    ("text.parquet", "no parquet at all, but secret", "parquet", "text.parquet: no Parquet file, or cut short"),
+    (
+        "latin.json",
+        '{"a": "sécret"}\n'.encode("latin-1"),
+        "json",
+        "latin.json, at byte 9 in record/value 2: not UTF-8",
+    ),
+    (
+        "text.parquet",
+        "no parquet at all, but secret",
+        "parquet",
+        "text.parquet: no Parquet file, or cut short",
+    ),
     ("empty.parquet", "", "parquet", "empty.parquet: no Parquet file, or cut short"),
 ]
 
@@ -99,7 +114,12 @@ def test_a_parquet_file_damaged_inside_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
-    [("none.csv", "", "csv"), ("blank.csv", "\n", "csv"), ("header.csv", "a,b\n", "csv"), ("none.json", "", "json")],
+    [
+        ("none.csv", "", "csv"),
+        ("blank.csv", "\n", "csv"),
+        ("header.csv", "a,b\n", "csv"),
+        ("none.json", "", "json"),
+    ],
 )
 def test_a_file_of_nothing_is_an_empty_batch(tmp_path, name, content, kind):
     """No header or no row: the error says that there is nothing to measure."""
@@ -123,7 +143,10 @@ def test_columns_that_cannot_be_told_apart_are_refused(tmp_path, names):
     pq.write_table(table, tmp_path / "twice.parquet")
     written(tmp_path, "twice.csv", f"{','.join(names)}\n1,2\n")
     for name, kind in (("twice.parquet", "parquet"), ("twice.csv", "csv")):
-        with pytest.raises(DataError, match=rf"{name}: has more than one column"), opened(tmp_path / name, kind=kind):
+        with (
+            pytest.raises(DataError, match=rf"{name}: has more than one column"),
+            opened(tmp_path / name, kind=kind),
+        ):
             pass
 
 
@@ -177,9 +200,16 @@ def test_many_files_are_one_batch(tmp_path):
 
 def test_json_is_read_as_lines_and_as_a_list(tmp_path):
     """Objects, one a line or in one list; a missing field is NULL; dates that are not all dates stay text."""
-    lines = written(tmp_path, "lines.jsonl", '{"a": 1, "d": "2013-01-01", "m": "2013-01-01"}\n{"a": 2, "d": "2013-01-02", "m": "01/02/2013"}\n')
+    lines = written(
+        tmp_path,
+        "lines.jsonl",
+        '{"a": 1, "d": "2013-01-01", "m": "2013-01-01"}\n{"a": 2, "d": "2013-01-02", "m": "01/02/2013"}\n',
+    )
     listed = written(tmp_path, "list.json", '[{"a": 1}, {"b": "x"}]')
-    assert rows_of(lines, kind="json") == [(1, date(2013, 1, 1), "2013-01-01"), (2, date(2013, 1, 2), "01/02/2013")]
+    assert rows_of(lines, kind="json") == [
+        (1, date(2013, 1, 1), "2013-01-01"),
+        (2, date(2013, 1, 2), "01/02/2013"),
+    ]
     assert rows_of(listed, kind="json") == [(1, None), (None, "x")]
 
 
@@ -187,15 +217,34 @@ def test_only_wanted_columns_are_measured(flights):
     """A list of columns narrows the batch; one that is not there is named."""
     with opened(flights, columns=["tailnum"]) as batch:
         assert [column.name for column in batch.columns()] == ["tailnum"]
-    with pytest.raises(ColumnNotFound, match="no column 'nope'; it has flight, tailnum"), opened(flights, columns=["nope"]):
+    with (
+        pytest.raises(ColumnNotFound, match="no column 'nope'; it has flight, tailnum"),
+        opened(flights, columns=["nope"]),
+    ):
         pass
 
 
 @pytest.mark.parametrize(
     "sql",
-    ["SELECT * FROM read_text('{other}')", "SELECT * FROM '{other}'", "COPY measured TO '{new}'", "SET threads = 1"]
-    + ["ATTACH '{new}'", "INSTALL httpfs", "SELECT 1; SELECT 2", "CREATE TABLE x AS SELECT 1", "", "DROP VIEW measured"]
-    + ["SELECT * FROM glob('/*')", "SELECT * FROM read_parquet('http://127.0.0.1:1/x.parquet')", "EXPORT DATABASE '{new}'"],
+    [
+        "SELECT * FROM read_text('{other}')",
+        "SELECT * FROM '{other}'",
+        "COPY measured TO '{new}'",
+        "SET threads = 1",
+    ]
+    + [
+        "ATTACH '{new}'",
+        "INSTALL httpfs",
+        "SELECT 1; SELECT 2",
+        "CREATE TABLE x AS SELECT 1",
+        "",
+        "DROP VIEW measured",
+    ]
+    + [
+        "SELECT * FROM glob('/*')",
+        "SELECT * FROM read_parquet('http://127.0.0.1:1/x.parquet')",
+        "EXPORT DATABASE '{new}'",
+    ],
 )
 def test_the_engine_is_closed_to_the_rest_of_the_machine(tmp_path, flights, sql):
     """Neither other files nor the network can be reached, nothing can be written or reconfigured."""
@@ -258,18 +307,27 @@ CHECKS = [NotNull("tailnum"), CustomSql("flight < 3", name="it's a low flight")]
 
 def quarantined(path, target, key):
     with opened(path) as batch:
-        return batch.write_quarantine(str(target), key, failing_rows_sql(batch, CHECKS, scan(batch, CHECKS).results))
+        return batch.write_quarantine(
+            str(target), key, failing_rows_sql(batch, CHECKS, scan(batch, CHECKS).results)
+        )
 
 
 def read(path):
-    return duckdb.sql(f"SELECT flight, reasons, batch_key, quarantined_at IS NOT NULL FROM '{path}' ORDER BY 1").fetchall()
+    return duckdb.sql(
+        f"SELECT flight, reasons, batch_key, quarantined_at IS NOT NULL FROM '{path}' ORDER BY 1"
+    ).fetchall()
 
 
 def test_quarantine_is_one_file_per_batch(tmp_path, flights):
     """A directory gets a file for each batch; a rerun replaces its own."""
     target = tmp_path / "deep" / "quarantine"
-    assert [quarantined(flights, target, key) for key in ("2013-02-08T00:00:00+00:00", "two/..", "two/..")] == [2, 2, 2]
-    assert sorted(one.name for one in target.iterdir()) == ["2013-02-08T00%3A00%3A00%2B00%3A00.parquet", "two%2F...parquet"]
+    assert [
+        quarantined(flights, target, key) for key in ("2013-02-08T00:00:00+00:00", "two/..", "two/..")
+    ] == [2, 2, 2]
+    assert sorted(one.name for one in target.iterdir()) == [
+        "2013-02-08T00%3A00%3A00%2B00%3A00.parquet",
+        "two%2F...parquet",
+    ]
     assert read(target / "two%2F...parquet") == [
         (2, "NotNull('tailnum')", "two/..", True),
         (3, "it's a low flight", "two/..", True),

@@ -57,7 +57,7 @@ CHECKS = [
     Fresh("at", 1),
     HasSchema({"i": "number", "s": "text", "at": "time", "nope": None}),
     CustomSql("i is null or f is not null"),
-    CustomSql('"order" < 50 and s <> \'a\''),
+    CustomSql("\"order\" < 50 and s <> 'a'"),
     CustomQuery("select count(distinct s) from batch", minimum=3),
 ]
 VALUES = {
@@ -94,7 +94,9 @@ def in_duckdb(drawn, ask):
     columns = dict(zip(VALUES, zip(*drawn, strict=True), strict=True))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.parquet"
-        pq.write_table(pa.table({name: pa.array(column, ARROW[name]) for name, column in columns.items()}), path)
+        pq.write_table(
+            pa.table({name: pa.array(column, ARROW[name]) for name, column in columns.items()}), path
+        )
         with open_files([str(path)], "parquet", label="t") as batch:
             return ask(batch)
 
@@ -121,8 +123,12 @@ def test_exact_profiles_are_equal(postgres, drawn):
     one, other = in_duckdb(drawn, metrics), in_postgres(Hook(postgres), drawn, metrics)
     assert other.pop("order.nan_count") == 0  # a numeric can be NaN in Postgres, a decimal cannot in DuckDB
     floats = {name for name, value in one.items() if isinstance(value, float)}
-    assert {name: one[name] for name in one.keys() - floats} == {name: other[name] for name in other.keys() - floats}
-    assert {name: one[name] for name in floats} == pytest.approx({name: other[name] for name in floats}, rel=1e-9)
+    assert {name: one[name] for name in one.keys() - floats} == {
+        name: other[name] for name in other.keys() - floats
+    }
+    assert {name: one[name] for name in floats} == pytest.approx(
+        {name: other[name] for name in floats}, rel=1e-9
+    )
 
 
 @given(drawn=rows())
@@ -137,9 +143,58 @@ def test_the_same_rows_fail_for_the_same_reasons(postgres, drawn):
     assert in_duckdb(drawn, reasons) == in_postgres(Hook(postgres), drawn, reasons)
 
 
-PATTERNS = [r"[a-z\d']*", "(?i)A.?", r"\w+", r"\W*", r"\s", ".", "..?", r"[\]\[^-]*", "[]a-]+", "(?:ab|a)?", "(a|)b?", r"a\n"]
-PATTERNS += [r"\\", "[\\\\%]s", "a{1,2}", "(?:a|ab)(?:b|)", "^a$", "é|É", r"[^\d]", ".*?", r'x"y', "[.]", r"\.", "a$", " +"]
-SUBJECTS = ["", "a", "A", "ab", "aab", "it's", "é", "É", 'x"y', "a\n", "\n", " ", "%s", "\\", "7", "[", "]", "^-", "_", ".", "b"]
+PATTERNS = [
+    r"[a-z\d']*",
+    "(?i)A.?",
+    r"\w+",
+    r"\W*",
+    r"\s",
+    ".",
+    "..?",
+    r"[\]\[^-]*",
+    "[]a-]+",
+    "(?:ab|a)?",
+    "(a|)b?",
+    r"a\n",
+]
+PATTERNS += [
+    r"\\",
+    "[\\\\%]s",
+    "a{1,2}",
+    "(?:a|ab)(?:b|)",
+    "^a$",
+    "é|É",
+    r"[^\d]",
+    ".*?",
+    r'x"y',
+    "[.]",
+    r"\.",
+    "a$",
+    " +",
+]
+SUBJECTS = [
+    "",
+    "a",
+    "A",
+    "ab",
+    "aab",
+    "it's",
+    "é",
+    "É",
+    'x"y',
+    "a\n",
+    "\n",
+    " ",
+    "%s",
+    "\\",
+    "7",
+    "[",
+    "]",
+    "^-",
+    "_",
+    ".",
+    "b",
+]
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -148,8 +203,13 @@ def test_a_pattern_matches_the_same_values(postgres, pattern):
     import duckdb
 
     translated = portable(pattern)
-    found = duckdb.execute("SELECT list_transform(?, lambda x: regexp_matches(x, ?))", [SUBJECTS, translated]).fetchone()
+    found = duckdb.execute(
+        "SELECT list_transform(?, lambda x: regexp_matches(x, ?))", [SUBJECTS, translated]
+    ).fetchall()
     with Hook(postgres).get_conn() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT array_agg(x ~ %s ORDER BY place) FROM unnest(%s::text[]) WITH ORDINALITY AS u(x, place)", [translated, SUBJECTS])
-        assert cursor.fetchone() == found
+        cursor.execute(
+            "SELECT array_agg(x ~ %s ORDER BY place) FROM unnest(%s::text[]) WITH ORDINALITY AS u(x, place)",
+            [translated, SUBJECTS],
+        )
+        assert cursor.fetchall() == found
     connection.close()

@@ -97,10 +97,18 @@ class CustomQuery(Check):
             return Outcome(False, f"{what} gave no number", None, bound)
         if self.minimum is not None and found < self.minimum:
             ratio = found / self.minimum if found > 0 else 0.0
-            return Outcome(False, f"{what} gave {found:g}; at least {self.minimum:g} expected", found, self.minimum, ratio)
+            return Outcome(
+                False,
+                f"{what} gave {found:g}; at least {self.minimum:g} expected",
+                found,
+                self.minimum,
+                ratio,
+            )
         if self.maximum is not None and found > self.maximum:
             ratio = self.maximum / found if self.maximum > 0 else 0.0
-            return Outcome(False, f"{what} gave {found:g}; at most {self.maximum:g} expected", found, self.maximum, ratio)
+            return Outcome(
+                False, f"{what} gave {found:g}; at most {self.maximum:g} expected", found, self.maximum, ratio
+            )
         allowed = self.minimum if self.maximum is None else self.maximum
         return Outcome(True, f"{what} gave {found:g}, as expected", found, allowed)
 

@@ -69,7 +69,9 @@ def _require_valid(body: str) -> None:
         except (re.error, RecursionError, OverflowError) as error:
             raise ValueError(f"is not a regular expression: {error}") from None
         except FutureWarning:
-            raise ValueError("holds a set within a set, or a POSIX class, which engines read differently") from None
+            raise ValueError(
+                "holds a set within a set, or a POSIX class, which engines read differently"
+            ) from None
 
 
 def _repeat(repeat: re.Match[str]) -> str:

@@ -74,7 +74,9 @@ class Fresh(Check):
         newest = as_moment(text)
         if newest is None:
             flaw = "no row has a value" if text is None else "the newest value is no time of years 1 to 9999"
-            return Outcome(False, f"{self.column}: {flaw}; {self.hours:g} hours of age allowed", None, self.hours)
+            return Outcome(
+                False, f"{self.column}: {flaw}; {self.hours:g} hours of age allowed", None, self.hours
+            )
         age = max(0.0, (_in_utc(now) - newest).total_seconds() / HOUR_S)
         message = f"the newest {self.column} is {age:.1f} hours old; {self.hours:g} hours allowed"
         return Outcome(

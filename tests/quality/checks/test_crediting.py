@@ -39,7 +39,9 @@ def test_without_tolerance_there_is_no_partial_credit():
 def test_credit_is_one_exactly_when_passed(rows, data, tolerance):
     """Credit lies in [0, 1], is 1 for a passed check and below 1 for a failed one, however near it came."""
     failing = data.draw(some.integers(0, rows))
-    result = Matches("a", "x", tolerance=tolerance).evaluate(measured(rows=rows, values=rows, good=rows - failing))
+    result = Matches("a", "x", tolerance=tolerance).evaluate(
+        measured(rows=rows, values=rows, good=rows - failing)
+    )
     assert result.passed == (failing / rows <= tolerance)
     assert (result.credit == 1.0) == result.passed
     assert 0.0 <= result.credit <= 1.0
@@ -48,7 +50,9 @@ def test_credit_is_one_exactly_when_passed(rows, data, tolerance):
 @given(hundredths=some.integers(0, 99))
 def test_a_share_exactly_at_its_tolerance_passes(hundredths):
     """7 of 100 rows is 7 %, whatever binary fractions make of it."""
-    result = Matches("a", "x", tolerance=hundredths / 100).evaluate(measured(values=100, good=100 - hundredths))
+    result = Matches("a", "x", tolerance=hundredths / 100).evaluate(
+        measured(values=100, good=100 - hundredths)
+    )
     assert result.passed
 
 

@@ -86,14 +86,22 @@ def test_identity_survives_thresholds_severity_and_name(one, other):
 
 def test_different_questions_have_different_identities():
     """Two checks that ask of different things never share a history."""
-    checks = [NotNull("a"), NotNull("b"), Unique("a"), Unique("a", "b"), CustomSql("a > 1"), CustomSql("a > 2")]
+    checks = [
+        NotNull("a"),
+        NotNull("b"),
+        Unique("a"),
+        Unique("a", "b"),
+        CustomSql("a > 1"),
+        CustomSql("a > 2"),
+    ]
     assert len({check.identity for check in checks}) == len(checks)
 
 
 def test_a_check_is_labelled_as_it_was_written():
     """The report calls a check what its author would."""
     assert [
-        check.label for check in (NotNull("tailnum"), Unique("a", "b"), Between("distance", 0, 6000), RowCount(5))
+        check.label
+        for check in (NotNull("tailnum"), Unique("a", "b"), Between("distance", 0, 6000), RowCount(5))
     ] == ["NotNull('tailnum')", "Unique('a', 'b')", "Between('distance', 0, 6000)", "RowCount(5)"]
 
 

@@ -114,6 +114,8 @@ def test_exact_metrics_equal_pandas(columns):
     """Every metric of the full profile, of each kind of column, is what pandas computes of the same values."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "batch.parquet"
-        pq.write_table(pa.table({name: pa.array(columns[name], kind) for name, (_, kind) in TYPES.items()}), path)
+        pq.write_table(
+            pa.table({name: pa.array(columns[name], kind) for name, (_, kind) in TYPES.items()}), path
+        )
         with open_files([str(path)], "parquet", label="drawn") as batch:
             assert_measured(scan(batch, []).profile, columns)

@@ -21,7 +21,22 @@ from airflow_agent_provider.quality.checks import (
 from airflow_agent_provider.quality.quarantine import failing_rows_sql
 from airflow_agent_provider.quality.scan import scan
 
-AWKWARD = ['a"b', "select", "it's", "n", "value", "batch", "sample", "m0", "m1", "whole", "part", "groups_0", "ünï", " x "]
+AWKWARD = [
+    'a"b',
+    "select",
+    "it's",
+    "n",
+    "value",
+    "batch",
+    "sample",
+    "m0",
+    "m1",
+    "whole",
+    "part",
+    "groups_0",
+    "ünï",
+    " x ",
+]
 AWKWARD += ["%s", "{{ a }}", "a.b", "*", "--", "count(*)"]
 
 
@@ -39,10 +54,21 @@ def failing(batch, check):
 def test_columns_may_have_any_name(batch_of, name):
     """Quotes, keywords and the statement's own aliases as column names change no number."""
     batch = batch_of(**{name: [3, 1, 1, None], "other": ["x", "x", "y", "z"]})
-    checks = [NotNull(name), Unique(name), Unique(name, "other"), Between(name, 2, 9), AcceptedValues(name, [1])]
+    checks = [
+        NotNull(name),
+        Unique(name),
+        Unique(name, "other"),
+        Between(name, 2, 9),
+        AcceptedValues(name, [1]),
+    ]
     found = scan(batch, checks, key=(name,))
     assert [result.failing_rows for result in found.results] == [1, 2, 0, 2, 1]
-    assert [value_of(found, name, metric) for metric in ("min", "max", "null_count", "distinct_count")] == [1, 3, 1, 2]
+    assert [value_of(found, name, metric) for metric in ("min", "max", "null_count", "distinct_count")] == [
+        1,
+        3,
+        1,
+        2,
+    ]
     assert value_of(found, name, "top") == [["1", 2], ["3", 1]]
     rows = batch.rows(failing_rows_sql(batch, checks, found.results), max_rows=10)
     assert [row[name] for row in rows] == [3, 1, 1, None]
@@ -98,7 +124,11 @@ def test_bounds_of_dates_and_times(batch_of):
     """ISO text, dates and times with a zone bound columns with and without one, in UTC."""
     days = pa.array([date(2013, 1, 1), date(2013, 1, 2), date(2013, 1, 3)])
     moments = [datetime(2013, 1, day, 12, tzinfo=UTC) for day in (1, 2, 3)]
-    batch = batch_of(day=days, zoned=pa.array(moments, pa.timestamp("us", "UTC")), bare=pa.array(moments, pa.timestamp("us")))
+    batch = batch_of(
+        day=days,
+        zoned=pa.array(moments, pa.timestamp("us", "UTC")),
+        bare=pa.array(moments, pa.timestamp("us")),
+    )
     checks = [
         Between("day", "2013-01-02", date(2013, 1, 3)),
         Between("zoned", "2013-01-02T13:00:00+01:00"),
@@ -110,7 +140,12 @@ def test_bounds_of_dates_and_times(batch_of):
 
 def test_a_scan_gives_results_in_the_order_of_the_checks(batch_of):
     """Each check gets its own numbers, also when several ask the same thing."""
-    checks = [NotNull("a", tolerance=0.4), RowCount(1), NotNull("a"), CustomQuery("select max(a) from batch", maximum=5)]
+    checks = [
+        NotNull("a", tolerance=0.4),
+        RowCount(1),
+        NotNull("a"),
+        CustomQuery("select max(a) from batch", maximum=5),
+    ]
     found = scan(batch_of(a=[1, None, 7]), checks, profile="none")
     assert [result.passed for result in found.results] == [True, True, False, False]
 
@@ -123,7 +158,14 @@ def test_names_are_unique_in_a_report(batch_of):
 
 def test_a_result_cites_metrics_that_the_profile_has(batch_of):
     """Evidence can be looked up: no id is cited that was not measured."""
-    checks = [NotNull("a"), Between("a", 0, 1), RowCount(1), AcceptedValues("a", [1]), Matches("t", "x"), Unique("a")]
+    checks = [
+        NotNull("a"),
+        Between("a", 0, 1),
+        RowCount(1),
+        AcceptedValues("a", [1]),
+        Matches("t", "x"),
+        Unique("a"),
+    ]
     for profile in ("none", "light", "full"):
         found = scan(batch_of(a=[1, None], t=["x", "y"]), checks, profile=profile)
         known = found.profile.metric_ids()
@@ -165,7 +207,10 @@ def test_a_wide_batch_takes_more_statements_and_the_same_numbers(batch_of, monke
 
 def test_a_missing_column_is_named_with_what_comes_near(batch_of):
     """The message names check, column and the likely misspelling."""
-    with pytest.raises(ColumnNotFound, match=r"NotNull\('tailnumm'\): the batch has no column 'tailnumm'; did you mean tailnum\?"):
+    with pytest.raises(
+        ColumnNotFound,
+        match=r"NotNull\('tailnumm'\): the batch has no column 'tailnumm'; did you mean tailnum\?",
+    ):
         scan(batch_of(tailnum=["x"]), [NotNull("tailnumm")])
 
 
@@ -178,7 +223,10 @@ def test_a_missing_key_is_named(batch_of):
 @pytest.mark.parametrize(
     ("check", "said"),
     [
-        (Matches("n", "x"), r"Matches\('n'\): column 'n' of the batch is BIGINT \(number\); this check takes text"),
+        (
+            Matches("n", "x"),
+            r"Matches\('n'\): column 'n' of the batch is BIGINT \(number\); this check takes text",
+        ),
         (Between("t", 1, 2), r"this check takes number or time"),
         (Fresh("n"), r"this check takes time"),
         (AcceptedValues("d", ["x"]), r"this check takes text or number or boolean"),
@@ -220,7 +268,9 @@ def test_the_check_that_breaks_the_statement_is_named(batch_of, check, error, sa
 
 def test_a_custom_query_reads_the_batch(batch_of):
     """The whole batch is at hand under its name, beside constants."""
-    [result] = scan(batch_of(a=[1, 2, 2]), [CustomQuery("select count(distinct a) from batch", minimum=3)]).results
+    [result] = scan(
+        batch_of(a=[1, 2, 2]), [CustomQuery("select count(distinct a) from batch", minimum=3)]
+    ).results
     assert (result.passed, result.found, result.credit) == (False, 2, pytest.approx(2 / 3))
 
 
@@ -229,11 +279,23 @@ def test_a_large_batch_is_sampled_and_says_so(batch_of, monkeypatch):
     monkeypatch.setattr(metrics, "EXACT_ROWS", 2_000)
     monkeypatch.setattr(metrics, "SAMPLE_ROWS", 1_000)
     rows = 20_000
-    batch = batch_of(id=range(rows), zone=[place % 4 for place in range(rows)], t=[f"t{place % 9}" for place in range(rows)])
+    batch = batch_of(
+        id=range(rows),
+        zone=[place % 4 for place in range(rows)],
+        t=[f"t{place % 9}" for place in range(rows)],
+    )
     one, other = scan(batch, [Unique("id")]), scan(batch, [Unique("id")])
     assert one == other
-    precision = {name: got.precision for name, got in one.profile.metric_ids().items() if name.startswith("id.")}
-    assert {name for name, label in precision.items() if label != "exact"} == {"id.p05", "id.p50", "id.p95", "id.top", "id.distinct_count"}
+    precision = {
+        name: got.precision for name, got in one.profile.metric_ids().items() if name.startswith("id.")
+    }
+    assert {name for name, label in precision.items() if label != "exact"} == {
+        "id.p05",
+        "id.p50",
+        "id.p95",
+        "id.top",
+        "id.distinct_count",
+    }
     assert value_of(one, "id", "p50") == pytest.approx(rows / 2, rel=0.1)
     assert value_of(one, "id", "top") == []
     assert value_of(one, "id", "distinct_count") == pytest.approx(rows, rel=0.1)
@@ -250,7 +312,12 @@ def test_key_duplicates_are_counted(batch_of):
 def test_failing_rows_come_with_their_reasons(batch_of):
     """Exactly the rows that break a failed check are selected, each with the checks that it breaks."""
     batch = batch_of(a=[1, None, 3, 9], t=["x", "y", None, "it's"])
-    checks = [NotNull("a", name="a is there"), Between("a", 0, 5), Matches("t", "[xy]"), NotNull("t", tolerance=0.5)]
+    checks = [
+        NotNull("a", name="a is there"),
+        Between("a", 0, 5),
+        Matches("t", "[xy]"),
+        NotNull("t", tolerance=0.5),
+    ]
     rows = batch.rows(failing_rows_sql(batch, checks, scan(batch, checks).results), max_rows=9)
     assert [(row["a"], row["reasons"]) for row in rows] == [
         (None, "a is there"),
@@ -297,8 +364,17 @@ def test_large_integers_and_decimals_stay_exact(batch_of):
 
 def test_a_column_of_nothing_but_null_has_no_bounds(batch_of):
     """Undefined metrics are None, never a crash."""
-    found = scan(batch_of(a=pa.array([None, None], pa.float64()), t=pa.array([None, None], pa.string())), [NotNull("a")])
-    assert [value_of(found, "a", name) for name in ("min", "mean", "std", "p50", "null_share")] == [None, None, None, None, 1.0]
+    found = scan(
+        batch_of(a=pa.array([None, None], pa.float64()), t=pa.array([None, None], pa.string())),
+        [NotNull("a")],
+    )
+    assert [value_of(found, "a", name) for name in ("min", "mean", "std", "p50", "null_share")] == [
+        None,
+        None,
+        None,
+        None,
+        1.0,
+    ]
     assert [value_of(found, "t", name) for name in ("length_mean", "top", "distinct_count")] == [None, [], 0]
 
 
