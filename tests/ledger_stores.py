@@ -67,6 +67,8 @@ def postgres_store(uri, driver):
     """Make the schema, and drop it afterwards."""
     store = PostgresStore(uri, f"t_{uuid.uuid4().hex[:12]}", driver)
     store.execute(f"CREATE SCHEMA {store.schema}")
-    yield store
-    store.kill_connections()
-    store.execute(f"DROP SCHEMA {store.schema} CASCADE")
+    try:
+        yield store
+    finally:
+        store.kill_connections()
+        store.execute(f"DROP SCHEMA {store.schema} CASCADE")

@@ -24,8 +24,10 @@ the request's JSON, and in the journal's fingerprint.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 MB = 1_000_000
@@ -33,6 +35,7 @@ SHARE = 1 / 8
 WITHOUT_LIMIT_MB = 64.0
 UNLIMITED = 2**60  # v1 writes the largest number of whole pages instead of "no limit"
 
+MEMBERSHIP = re.compile(r"^\d+:([^:\n]*):(/.*)$", re.MULTILINE)
 FILES_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 FILES_V2 = ("memory.max", "memory.current")
 
@@ -69,16 +72,12 @@ def pod_memory(
         for group, files in _groups(root, membership)
         if (limit := _number(group / files[0])) is not None and 0 < limit < UNLIMITED
     ]
-    return PodMemory(*min(found, key=lambda one: one[0])) if found else PodMemory(None, None)
+    return PodMemory(*min(found, key=itemgetter(0))) if found else PodMemory(None, None)
 
 
 def _groups(root: Path, membership: Path) -> Iterator[tuple[Path, tuple[str, str]]]:
     """Give the process's memory groups and all above them, and the names of their files."""
-    for line in _text(membership).splitlines():
-        parts = line.split(":", 2)
-        if len(parts) != 3:  # noqa: PLR2004 - id, controllers, path
-            continue
-        _, controllers, path = parts
+    for controllers, path in MEMBERSHIP.findall(_text(membership)):
         names = [name for name in path.split("/") if name]
         if ".." in names:  # a group outside of the namespace: all that is seen of it is the root
             names = []

@@ -60,7 +60,7 @@ class DbApiBatch:
     A batch behind a connection; made by :func:`open_table` and :func:`open_query`.
 
     :param connection: in a read-only transaction.
-    :param select: the batch's rows.
+    :param select: the batch's rows; ``relation`` is the same in parentheses, with an alias.
     :param row: what tells the rows of ``select`` apart within its WHERE, or None.
     """
 
@@ -74,12 +74,8 @@ class DbApiBatch:
         self._connection = connection
         self._select = select
         self._row = row
+        self.relation = f"({select.sql(self.dialect, comments=False)}) AS measured"
         self._columns: tuple[Column, ...] = ()
-
-    @property
-    def relation(self) -> str:
-        """The batch's SELECT in parentheses, with an alias."""
-        return f"({self._select.sql(self.dialect, comments=False)}) AS measured"
 
     def columns(self) -> tuple[Column, ...]:
         if not self._columns:
@@ -196,7 +192,7 @@ def open_table(
     table: exp.Table,
     *,
     label: str,
-    where: exp.Expression | None = None,
+    where: exp.Expr | None = None,
     columns: tuple[str, ...] | None = None,
     timeout_s: int = STATEMENT_TIMEOUT_S,
 ) -> Iterator[DbApiBatch]:
@@ -215,8 +211,8 @@ def open_table(
     with _transaction(hook, label, timeout_s) as connection:
         schema, kind = _find(connection, table, label)
         found = exp.table_(table.this.copy(), db=exp.to_identifier(schema, quoted=True))
-        shown = [exp.column(name, quoted=True) for name in columns or ()] or [exp.Star()]
-        select = exp.select(*shown).from_(found)
+        shown = [exp.column(name, quoted=True) for name in columns or ()]
+        select = exp.select(*(shown or "*")).from_(found)
         if where is not None:
             select = select.where(exp.paren(where))
         row = "CAST(ctid AS TEXT)" if kind in PLACED_KINDS else None

@@ -113,7 +113,7 @@ class DuckdbBatch:
             raise ConfigurationError(
                 f"quarantine {target}: cannot be written ({error.strerror}); give a path that the worker may write"
             ) from error
-        return rows
+        return int(rows)
 
 
 @contextlib.contextmanager

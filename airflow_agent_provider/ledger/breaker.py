@@ -29,6 +29,7 @@ SCHEMA = (
     """,
 )
 _READ = "SELECT * FROM agent_endpoint WHERE endpoint = :endpoint"
+_READ_ALL = "SELECT * FROM agent_endpoint ORDER BY endpoint"
 _OPEN = """
     INSERT INTO agent_endpoint VALUES (:endpoint, 0, 0, NULL, NULL, NULL)
     ON CONFLICT (endpoint) DO UPDATE SET failures = agent_endpoint.failures
@@ -92,6 +93,12 @@ class LedgerBreaker:
         """Show what is known of an endpoint."""
         with self._database.read() as statements:
             return _health(statements.execute(_READ, {"endpoint": endpoint}))
+
+    def known(self) -> dict[str, tuple[Health, str | None]]:
+        """Show every endpoint that ever failed or was switched: its health, and who switched it off."""
+        with self._database.read() as statements:
+            rows = statements.execute(_READ_ALL)
+        return {row["endpoint"]: (_health([row]), row["disabled_by"]) for row in rows}
 
     def disable(self, endpoint: str, *, by: str) -> None:
         """Switch an endpoint off for everybody, until :meth:`enable`."""

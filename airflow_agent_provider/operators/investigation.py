@@ -12,7 +12,10 @@ import dataclasses
 import json
 import logging
 import threading
+from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+
+from sqlglot import exp
 
 from airflow_agent_provider.core.effects import Flow
 from airflow_agent_provider.core.journal import Journal
@@ -34,31 +37,37 @@ LIMITS = Limits(max_model_calls=9, max_tool_calls=16, max_tokens=150_000, timeou
 RELATION = "batch"
 
 
-def task(batch: Batch, report: QualityReport) -> str:
+def task(batch: Batch, report: QualityReport, hidden: Collection[str] = ()) -> str:
     """Write what the model is asked; the journal belongs to this text."""
-    columns = [one.name for one in batch.columns()]
-    return investigation.task(report.label, batch.dialect, columns, report.evidence())
+    return investigation.task(report.label, batch.dialect, _shown(batch, hidden), report.evidence())
 
 
 def investigate(
-    batch: Batch, report: QualityReport, model: Model, *, journal: Journal, limits: Limits | None = None
+    batch: Batch,
+    report: QualityReport,
+    model: Model,
+    *,
+    journal: Journal,
+    limits: Limits | None = None,
+    hidden: Collection[str] = (),
 ) -> QualityReport:
     """
     Ask a model why a batch failed.
 
     :param batch: open for reading.
+    :param hidden: columns that do not exist for the model.
     :param report: what plain code found; its score and verdict are given back unchanged.
     :return: the report with the claims that cite existing evidence, or with a note
         that says why there are none.
     """
     flow = react(
-        task(batch, report),
+        task(batch, report, hidden),
         [investigation.QUERY],
         system=investigation.SYSTEM,
         schema=investigation.SCHEMA,
         max_rounds=6,
     )
-    driver = Driver(model, [query_tool(batch)], journal, limits or LIMITS)
+    driver = Driver(model, [query_tool(batch, hidden)], journal, limits or LIMITS)
     try:
         outcome = asyncio.run(_run(driver, flow, model))
     except AgentProviderError as error:
@@ -75,14 +84,19 @@ def investigate(
     return dataclasses.replace(report, diagnosis=claims, diagnosis_note=note, queries=ran)
 
 
-def query_tool(batch: Batch) -> Tool:
-    """Give the tool that runs one guarded SELECT over the batch."""
+def query_tool(batch: Batch, hidden: Collection[str] = ()) -> Tool:
+    """Give the tool that runs one guarded SELECT over the batch, whose hidden columns it does not know."""
+    columns = ", ".join(
+        exp.to_identifier(name, quoted=True).sql(batch.dialect) for name in _shown(batch, hidden)
+    )
     # Tools of one round run in threads; a database connection serves one at a time.
     turn = threading.Lock()
 
     def query(sql: str) -> str:
         checked = read_only(sql, dialect=batch.dialect, relations={RELATION})
-        question = f"WITH {RELATION} AS (SELECT * FROM {batch.relation}) SELECT * FROM ({checked}) AS answer"
+        question = (
+            f"WITH {RELATION} AS (SELECT {columns} FROM {batch.relation}) SELECT * FROM ({checked}) AS answer"
+        )
         try:
             with turn:
                 rows = batch.rows(question, max_rows=MAX_ROWS)
@@ -96,6 +110,10 @@ def query_tool(batch: Batch) -> Tool:
         ])
 
     return Tool(investigation.QUERY, query, timeout_s=60, max_chars=MAX_RESULT_CHARS)
+
+
+def _shown(batch: Batch, hidden: Collection[str]) -> list[str]:
+    return [one.name for one in batch.columns() if one.name not in hidden]
 
 
 async def _run(driver: Driver, flow: Flow[Answer], model: Model) -> Outcome[Answer]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.branch import BranchMixIn
 
-from airflow_agent_provider.exceptions import ConfigurationError
+from airflow_agent_provider.exceptions import ColumnNotFound, ConfigurationError
 from airflow_agent_provider.operators.branching import branch_ids
 from airflow_agent_provider.operators.failure import retries_where_they_help
 from airflow_agent_provider.operators.report_file import require_form, write_report
@@ -80,6 +80,9 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
     :param report_path: file to write the report to; ``.html``, ``.md`` or ``.json``. Templated.
     :param ledger_conn_id: SQL connection of the ledger that keeps the history;
         ``[agent_provider] ledger_conn_id`` or a SQLite file by default.
+    :param sensitive: columns whose values appear in no report and do not exist for the model.
+    :param data_tags: what is said of the data for the policy, such as ``eu``: data tagged so goes
+        only to connections that declare the region ``eu`` or ``local``.
     :param policy: how severities become a verdict.
     :param limits: bounds of the investigation.
     :param reference_time: what ``Fresh`` measures age against, ISO 8601; the end of
@@ -122,6 +125,8 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
         quarantine: str | None = None,
         report_path: str | None = None,
         ledger_conn_id: str | None = None,
+        sensitive: Sequence[str] = (),
+        data_tags: Sequence[str] = (),
         policy: Policy | None = None,
         limits: Limits | None = None,
         reference_time: str | None = None,
@@ -141,6 +146,8 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
         self.quarantine = quarantine
         self.report_path = report_path
         self.ledger_conn_id = ledger_conn_id
+        self.sensitive = sensitive
+        self.data_tags = data_tags
         self.policy = policy
         self.limits = limits
         self.reference_time = reference_time
@@ -211,7 +218,13 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
             raise ConfigurationError(f"profile={self.profile!r}: must be none, light or full")
         found = scan(batch, checks, profile=self.profile, reference_time=reference_time)
         means = Means(engine=batch.dialect, dialect=batch.dialect, sql=found.sql)
-        report = judge(subject, found.profile, found.results, past, policy=policy, means=means)
+        for name in self.sensitive:
+            if name not in {column.name for column in found.columns}:
+                raise ColumnNotFound(
+                    f"sensitive={list(self.sensitive)}: {batch.label} has no column {name!r}"
+                )
+        profile = found.profile.hiding(self.sensitive)
+        report = judge(subject, profile, found.results, past, policy=policy, means=means)
         if self.quarantine and report.verdict is Verdict.QUARANTINE:
             rows = batch.write_quarantine(
                 self.quarantine, subject.batch_key, failing_rows_sql(batch, checks, found.results)
@@ -275,6 +288,8 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
         journal = TaskStateJournal(
             context["task_state_store"],
             max_tries=context["ti"].max_tries,
-            item=investigation.task(batch, report),
+            item=investigation.task(batch, report, self.sensitive),
         )
-        return investigation.investigate(batch, report, model, journal=journal, limits=self.limits)
+        return investigation.investigate(
+            batch, report, model, journal=journal, limits=self.limits, hidden=self.sensitive
+        )

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import sqlglot
 from sqlglot import exp
@@ -58,13 +58,13 @@ class Expressions:
     def column(self, name: str) -> exp.Column:
         return exp.column(name, quoted=True)
 
-    def text(self, name: str) -> exp.Expression:
+    def text(self, name: str) -> exp.Expr:
         """Give the column as text, cast only where it is of another type."""
         if _bare_type(self.columns[name]) in TEXT_TYPES:
             return self.column(name)
         return as_text(self.column(name))
 
-    def finite(self, name: str) -> exp.Expression:
+    def finite(self, name: str) -> exp.Expr:
         """Give the number, or NULL where it is NaN or infinite."""
         if not self.can_be_infinite(name):
             return self.column(name)
@@ -79,18 +79,18 @@ class Expressions:
 
     # Conditions of a row
 
-    def is_null(self, name: str) -> exp.Expression:
+    def is_null(self, name: str) -> exp.Expr:
         return exp.Is(this=self.column(name), expression=exp.Null())
 
     def is_within(
-        self, name: str, minimum: float | str | None, maximum: float | str | None, label: str
-    ) -> exp.Expression:
+        self, name: str, minimum: float | str | date | None, maximum: float | str | date | None, label: str
+    ) -> exp.Expr:
         """
         Give the condition of being neither below ``minimum`` nor above ``maximum``; NaN never is.
 
         :raises ConfigurationError: when a bound is not of the column's kind.
         """
-        sides: list[exp.Expression] = []
+        sides: list[exp.Expr] = []
         if minimum is not None:
             sides.append(exp.GTE(this=self.column(name), expression=self._bound(name, minimum, label)))
         if maximum is not None:
@@ -100,7 +100,7 @@ class Expressions:
             sides.insert(0, self._is_finite(name) if ends else self._is_no_nan(name))
         return exp.and_(*sides)
 
-    def is_among(self, name: str, values: Sequence[str | float | bool], label: str) -> exp.Expression:
+    def is_among(self, name: str, values: Sequence[str | float | bool], label: str) -> exp.Expr:
         """
         Give the condition of having one of these values.
 
@@ -122,16 +122,16 @@ class Expressions:
             return exp.Case(this=value, ifs=[exp.If(this=literal, true=exp.true()) for literal in literals])
         return exp.In(this=value, expressions=literals)
 
-    def matches(self, name: str, pattern: str) -> exp.Expression:
+    def matches(self, name: str, pattern: str) -> exp.Expr:
         """Give the condition of matching a pattern made by ``portable``."""
         return exp.RegexpLike(this=self.text(name), expression=exp.Literal.string(pattern))
 
-    def has_value_but_not(self, name: str, condition: exp.Expression) -> exp.Expression:
+    def has_value_but_not(self, name: str, condition: exp.Expr) -> exp.Expr:
         """Give the condition of having a value for which a condition is not true."""
         untrue = exp.Not(this=exp.func("COALESCE", condition, exp.false()))
         return exp.and_(exp.Not(this=self.is_null(name)), untrue)
 
-    def violates(self, condition: str, label: str) -> exp.Expression:
+    def violates(self, condition: str, label: str) -> exp.Expr:
         """
         Give the condition that an author's condition is false.
 
@@ -139,7 +139,7 @@ class Expressions:
         """
         return exp.Not(this=exp.paren(parse_condition(condition, self.dialect, label)))
 
-    def is_repeated(self, names: Sequence[str]) -> exp.Expression:
+    def is_repeated(self, names: Sequence[str]) -> exp.Expr:
         """Give the condition of sharing its key with another row."""
         keys = [self.column(name) for name in names]
         repeated = exp.select(*self._keys(names)).from_(BATCH).group_by(*self._keys(names))
@@ -149,18 +149,18 @@ class Expressions:
 
     # Aggregates of the batch
 
-    def count_values(self, name: str) -> exp.Expression:
+    def count_values(self, name: str) -> exp.Expr:
         """Give the number of rows whose value is not NULL."""
         return exp.Count(this=self.column(name))
 
-    def count_where(self, condition: exp.Expression) -> exp.Expression:
+    def count_where(self, condition: exp.Expr) -> exp.Expr:
         """Give the number of rows for which a condition is true."""
         if self.dialect == "duckdb":
             # A third of the CPU time of COUNT(*) FILTER there; it is NULL where the condition always is.
             return exp.func("COALESCE", exp.CountIf(this=condition), exp.Literal.number(0))
         return exp.Count(this=exp.Case(ifs=[exp.If(this=condition, true=exp.Literal.number(1))]))
 
-    def count_repeated(self, names: Sequence[str]) -> exp.Expression:
+    def count_repeated(self, names: Sequence[str]) -> exp.Expr:
         """Give the number of rows that share their key with another row, as a scalar subquery."""
         groups = (
             exp
@@ -173,11 +173,11 @@ class Expressions:
         total = exp.func("COALESCE", exp.Sum(this=exp.column("n")), exp.Literal.number(0))
         return exp.select(total).from_(groups.subquery("groups")).subquery()
 
-    def newest(self, name: str) -> exp.Expression:
+    def newest(self, name: str) -> exp.Expr:
         """Give the greatest time as text."""
         return as_text(exp.Max(this=self.column(name)))
 
-    def scalar(self, query: str, label: str) -> exp.Expression:
+    def scalar(self, query: str, label: str) -> exp.Expr:
         """
         Give an author's scalar query as a subquery.
 
@@ -185,45 +185,44 @@ class Expressions:
         """
         return parse_query(query, self.dialect, label).subquery()
 
-    def _keys(self, names: Sequence[str]) -> list[exp.Expression]:
+    def _keys(self, names: Sequence[str]) -> list[exp.Expr]:
         """Name columns so that GROUP BY cannot take an alias for one of them."""
         return [exp.column(name, table=BATCH, quoted=True) for name in names]
 
-    def _is_finite(self, name: str) -> exp.Expression:
+    def _is_finite(self, name: str) -> exp.Expr:
         if self.dialect == "duckdb":
             return exp.Anonymous(this="ISFINITE", expressions=[self.column(name)])
         return exp.LT(this=exp.Abs(this=self.column(name)), expression=self._special("Infinity", name))
 
-    def _is_no_nan(self, name: str) -> exp.Expression:
+    def _is_no_nan(self, name: str) -> exp.Expr:
         if self.dialect == "duckdb":
             infinite = exp.Anonymous(this="ISINF", expressions=[self.column(name)])
             return exp.paren(exp.or_(self._is_finite(name), infinite))
         return exp.NEQ(this=self.column(name), expression=self._special("NaN", name))
 
-    def _special(self, value: str, name: str) -> exp.Expression:
+    def _special(self, value: str, name: str) -> exp.Expr:
         """Write NaN or infinity in the column's own type."""
         return exp.cast(exp.Literal.string(value), "double" if self.is_float(name) else "numeric")
 
-    def _bound(self, name: str, bound: float | str, label: str) -> exp.Expression:
+    def _bound(self, name: str, bound: float | str | date, label: str) -> exp.Expr:
+        plain = bound.isoformat() if isinstance(bound, date) else bound
         kind = self.columns[name].kind
-        if kind == "time":
-            return _time_literal(bound, name, label)
-        return _literal(bound, kind, label)
+        return _time_literal(plain, name, label) if kind == "time" else _literal(plain, kind, label)
 
 
-def count_rows() -> exp.Expression:
+def count_rows() -> exp.Expr:
     return exp.Count(this=exp.Star())
 
 
-def as_text(value: exp.Expression) -> exp.Expression:
+def as_text(value: exp.Expr) -> exp.Expr:
     return exp.cast(value, "text")
 
 
-def as_double(value: exp.Expression) -> exp.Expression:
+def as_double(value: exp.Expr) -> exp.Expr:
     return exp.cast(value, "double")
 
 
-def parse_condition(condition: str, dialect: str, label: str) -> exp.Expression:
+def parse_condition(condition: str, dialect: str, label: str) -> exp.Expr:
     """
     Read one SQL expression; nothing may stand beside it.
 
@@ -278,7 +277,7 @@ def _bare_type(column: Column) -> str:
     return column.type.lower().partition("(")[0].strip()
 
 
-def _literal(value: float | str | bool, kind: str, label: str) -> exp.Expression:
+def _literal(value: float | str | bool, kind: str, label: str) -> exp.Expr:
     """Write a value as a literal of the column's kind."""
     if kind == "text":
         return exp.Literal.string(str(value))
@@ -295,7 +294,7 @@ def _literal(value: float | str | bool, kind: str, label: str) -> exp.Expression
     raise ConfigurationError(f"{label}: {value!r} cannot be compared with a {kind} column")
 
 
-def _time_literal(bound: float | str, name: str, label: str) -> exp.Expression:
+def _time_literal(bound: float | str, name: str, label: str) -> exp.Expr:
     try:
         moment = datetime.fromisoformat(str(bound))
     except ValueError:

@@ -144,7 +144,7 @@ def iso(value: Any) -> str | None:
         return text
 
 
-def _light(column: Column, sql: Expressions) -> dict[str, exp.Expression]:
+def _light(column: Column, sql: Expressions) -> dict[str, exp.Expr]:
     value = sql.column(column.name)
     if column.kind == "time":
         return {"min": as_text(exp.Min(this=value)), "max": as_text(exp.Max(this=value.copy()))}
@@ -154,7 +154,7 @@ def _light(column: Column, sql: Expressions) -> dict[str, exp.Expression]:
         return {}
     number = sql.finite(column.name)
     bound = as_double(number) if sql.is_float(column.name) else number
-    parts: dict[str, exp.Expression] = {
+    parts: dict[str, exp.Expr] = {
         "min": exp.Min(this=bound),
         "max": exp.Max(this=bound.copy()),
         "mean": exp.Avg(this=number.copy()),
@@ -179,7 +179,7 @@ def _light_metrics(column: Column, found: Mapping[str, Any], row_count: int) -> 
     return metrics
 
 
-def _quantiles(column: Column, sql: Expressions) -> dict[str, exp.Expression]:
+def _quantiles(column: Column, sql: Expressions) -> dict[str, exp.Expr]:
     """Ask for all quantiles at once, so that the values are kept and sorted once."""
     if column.kind != "number":
         return {}
@@ -191,7 +191,7 @@ def _quantiles(column: Column, sql: Expressions) -> dict[str, exp.Expression]:
     return {"quantiles": exp.WithinGroup(this=exp.PercentileCont(this=shares), expression=order)}
 
 
-def _lengths(column: Column, sql: Expressions) -> dict[str, exp.Expression]:
+def _lengths(column: Column, sql: Expressions) -> dict[str, exp.Expr]:
     if column.kind != "text":
         return {}
     # Anonymous: sqlglot writes its own Length as a CASE over BLOB and text in DuckDB.
@@ -229,7 +229,7 @@ def _frequencies(column: Column, sql: Expressions, statement: Statement, every: 
     return aliases
 
 
-def _listed(value: exp.Expression, order: Sequence[exp.Expression]) -> exp.Expression:
+def _listed(value: exp.Expr, order: Sequence[exp.Expr]) -> exp.Expr:
     ordered = exp.Order(this=value, expressions=[one.copy() for one in order])
     return exp.ArrayAgg(this=ordered)
 

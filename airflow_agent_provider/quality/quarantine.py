@@ -47,7 +47,7 @@ def failing_rows_sql(batch: Batch, checks: Sequence[Check], results: Sequence[Ch
         for check, result in zip(checks, results, strict=True)
         if isinstance(check, RowCheck) and not result.passed
     ]
-    names = [
+    names: list[exp.Expr] = [
         exp.Case(ifs=[exp.If(this=condition, true=exp.Literal.string(name))]) for name, condition in broken
     ]
     separator = exp.Literal.string(SEPARATOR)

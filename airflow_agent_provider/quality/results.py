@@ -7,7 +7,8 @@ them, the judgement reads them, the report shows them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 Kind = Literal["number", "text", "time", "boolean", "other"]
@@ -16,6 +17,8 @@ Severity = Literal["info", "warning", "error", "critical"]
 Dimension = Literal[
     "completeness", "uniqueness", "validity", "consistency", "timeliness", "volume", "distribution", "schema"
 ]
+QUOTING = frozenset({"min", "max", "top", "p05", "p50", "p95"})
+"""Metrics that are values of rows."""
 Value: TypeAlias = float | int | str | bool | list[list[str | int]] | None
 
 
@@ -72,6 +75,20 @@ class Profile:
             f"{one.column.name}.{name}": value for one in self.columns for name, value in one.metrics.items()
         }
         return {"row_count": Measurement(self.row_count), **ids}
+
+    def hiding(self, names: Collection[str]) -> Profile:
+        """Give the profile without the metrics that quote values of these columns."""
+        return replace(
+            self,
+            columns=tuple(
+                replace(
+                    one, metrics={name: value for name, value in one.metrics.items() if name not in QUOTING}
+                )
+                if one.column.name in names
+                else one
+                for one in self.columns
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ SAMPLE = "sample"
 @dataclass(frozen=True, slots=True)
 class _Measure:
     alias: str
-    expression: exp.Expression
+    expression: exp.Expr
     over: Over
 
 
@@ -60,7 +60,7 @@ class Statement:
         self._groups: dict[str, exp.Select] = {}
         self.ran: list[str] = []
 
-    def add(self, expression: exp.Expression, over: Over = "batch") -> str:
+    def add(self, expression: exp.Expr, over: Over = "batch") -> str:
         """
         Ask for an expression.
 
@@ -145,7 +145,9 @@ class Statement:
         for name, rows in groups.items():
             query = query.with_(name, as_=rows)
         whole = [exp.alias_(one.expression, one.alias) for one in measures if one.over == "batch"]
-        query = query.with_("whole", as_=exp.select(*whole or ["1"]).from_(BATCH)).from_("whole")
+        query = query.with_("whole", as_=exp.select(*(whole or [exp.Literal.number(1)])).from_(BATCH)).from_(
+            "whole"
+        )
         if part:
             query = query.with_("part", as_=exp.select(*part).from_(SAMPLE)).join("part", join_type="cross")
         return query
@@ -174,6 +176,6 @@ def _grouped(column: exp.Column) -> exp.Select:
     )
 
 
-def _batch_columns(expression: exp.Expression) -> list[exp.Column]:
+def _batch_columns(expression: exp.Expr) -> list[exp.Column]:
     """List the batch's columns that are read; only they are quoted."""
     return [one for one in expression.find_all(exp.Column) if one.this.quoted]

@@ -75,10 +75,10 @@ class Files(Source):
             raise ConfigurationError(
                 f"Files(memory_limit={self.memory_limit!r}): must be a size such as 256MB"
             )
-        if isinstance(self.threads, str) and self.threads.isdecimal():
+        if not pending(self.threads):
+            if not str(self.threads).isdecimal() or int(self.threads) < 1:
+                raise ConfigurationError(f"Files(threads={self.threads!r}): must be at least 1")
             self.settle("threads", int(self.threads))
-        if not pending(self.threads) and (not isinstance(self.threads, int) or self.threads < 1):
-            raise ConfigurationError(f"Files(threads={self.threads!r}): must be at least 1")
         self.settle_columns()
 
     @property

@@ -145,13 +145,13 @@ def connect(conn_id: str) -> tuple[Any, str]:
             f"connection {conn_id!r} does not exist; create it under Admin > Connections, with "
             f"`airflow connections add {conn_id}`, or as environment variable AIRFLOW_CONN_{conn_id.upper()}"
         ) from None
-    dialect = DIALECTS.get(connection.conn_type)
+    dialect = DIALECTS.get(connection.conn_type or "")
     if dialect is None:
         raise ConfigurationError(
             f"connection {conn_id!r} is of type {connection.conn_type!r}; tables and queries are measured in: postgres"
         )
     try:
-        return connection.get_hook(), dialect
+        return connection.get_hook(), dialect  # type: ignore[no-untyped-call]
     except (AirflowException, ImportError) as error:
         raise ConfigurationError(
             f"connection {conn_id!r}: its hook cannot be loaded; install the provider of type "

@@ -1,10 +1,11 @@
 """One breaker for all workers."""
 
+from concurrent.futures import ProcessPoolExecutor
+
 import pytest
 
 from airflow_agent_provider.exceptions import CircuitOpen, EndpointDisabled
 from airflow_agent_provider.ledger.breaker import LedgerBreaker
-from airflow_agent_provider.ledger.database import SQLiteDatabase
 from airflow_agent_provider.routing.breaker import BreakerRule, Health
 
 
@@ -21,10 +22,10 @@ def clock():
 
 
 @pytest.fixture
-def workers(tmp_path, clock):
+def workers(store, clock):
     """Two workers that share nothing but the ledger."""
     rule = BreakerRule(failures=2, cooldown_s=30)
-    both = [LedgerBreaker(SQLiteDatabase(tmp_path / "l.sqlite"), rule, clock=clock) for _ in range(2)]
+    both = [LedgerBreaker(store.open(), rule, clock=clock) for _ in range(2)]
     both[0].prepare()
     return both
 
@@ -67,3 +68,34 @@ def test_a_person_can_switch_an_endpoint_off_for_everybody(workers):
         other.admit("llm")
     one.enable("llm")
     other.admit("llm")
+
+
+def test_what_is_known_of_every_endpoint_can_be_seen(workers):
+    """Healthy ones are listed once they failed or were switched."""
+    one, other = workers
+    one.failed("b")
+    one.disable("a", by="admin")
+    assert other.known() == {"a": (Health(), "admin"), "b": (Health(failures=1), None)}
+
+
+def fail_and_probe(store, calls):
+    """Fail some calls of one endpoint, then try to probe another whose circuit is open."""
+    breaker = LedgerBreaker(store.open(hold=True), BreakerRule(failures=10**6, probe_s=3600))
+    for _ in range(calls):
+        breaker.failed("busy")
+    try:
+        breaker.admit("down")
+    except CircuitOpen:
+        return 0
+    return 1
+
+
+def test_processes_lose_no_failure_and_send_one_probe(store):
+    """Counting and claiming happen under the row's lock."""
+    long_ago = LedgerBreaker(store.open(), BreakerRule(failures=1), clock=lambda: 0.0)
+    long_ago.prepare()
+    long_ago.failed("down")
+    with ProcessPoolExecutor(4) as pool:
+        probes = sum(pool.map(fail_and_probe, [store] * 4, [25] * 4))
+    assert long_ago.health("busy").failures == 100
+    assert probes == 1

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import time
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
@@ -18,13 +20,16 @@ from airflow_agent_provider.exceptions import (
     PriceUnknown,
     RateLimited,
     RequestRejected,
+    SourceUnavailable,
 )
+from airflow_agent_provider.ledger import connections
+from airflow_agent_provider.ledger import database as database_module
 from airflow_agent_provider.ledger.budget import LedgerBudget
 from airflow_agent_provider.ledger.control import LedgerControl, Terms
 from airflow_agent_provider.ledger.database import SQLiteDatabase
 from airflow_agent_provider.routing.breaker import BreakerRule
 from airflow_agent_provider.routing.budget import Account, Budget
-from airflow_agent_provider.routing.price import StatedPrice
+from airflow_agent_provider.routing.price import StatedPrice, listed
 from airflow_agent_provider.routing.rate import RateRule
 from airflow_agent_provider.wire.openai_chat import OpenAIChat
 
@@ -55,8 +60,8 @@ def server(*answers):
 
 
 @pytest.fixture
-def database(tmp_path):
-    database = SQLiteDatabase(tmp_path / "l.sqlite", hold=True)
+def database(store):
+    database = store.open(hold=True)
     yield database
     database.close()
 
@@ -174,19 +179,13 @@ def test_an_open_circuit_holds_no_money(database):
     assert balance(database).reserved_usd == balance(database).requests == 0
 
 
-def test_turns_are_waited_for(database, monkeypatch):
-    """The second call of a slow limit sleeps until its turn."""
-    slept = []
-
-    async def sleep(seconds):
-        slept.append(seconds)
-
-    monkeypatch.setattr("airflow_agent_provider.ledger.control.asyncio.sleep", sleep)
-    one = model(database, server(200), rate=RateRule(requests_per_minute=1))
-    ask(one)
-    ask(one)
-    assert slept[0] == 0
-    assert slept[1] == pytest.approx(60, abs=1)
+def test_turns_are_waited_for(database):
+    """Ten calls a second: the third comes two tenths after the first."""
+    one = model(database, server(200), rate=RateRule(requests_per_minute=600, burst_s=0.001))
+    start_s = time.monotonic()
+    for _ in range(3):
+        ask(one)
+    assert time.monotonic() - start_s >= 0.2
 
 
 def test_a_cancelled_call_is_settled_at_its_worst_case(database):
@@ -229,3 +228,142 @@ def test_every_try_is_recorded_without_content(database):
         ("ModelUnavailable", 0, None),
         ("answered", 15, 20),
     ]
+
+
+# A ledger that is slow, locked or gone
+
+
+@contextmanager
+def locked(store):
+    """Let another worker stand still in the middle of a transaction."""
+    with store.open().write() as statements:
+        if statements.execute("SELECT 1 AS one") and not isinstance(store.open(), SQLiteDatabase):
+            statements.execute("LOCK TABLE agent_budget IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Wait for other workers for a moment only."""
+    monkeypatch.setattr(connections, "BUSY_S", 0.1)
+    begin = database_module._BEGIN.replace("10000ms", "100ms")
+    assert begin != database_module._BEGIN
+    monkeypatch.setattr(database_module, "_BEGIN", begin)
+
+
+def test_a_call_cancelled_while_money_is_reserved_holds_nothing(store, database):
+    """The reservation, made for nobody, is given back."""
+    handle = server(200)
+    one = model(database, handle)
+    ask(one)
+
+    async def cancel():
+        with locked(store):
+            task = asyncio.create_task(one.answer(CALL))
+            await asyncio.sleep(0.1)
+            task.cancel()
+            await asyncio.sleep(0.05)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    assert len(handle.served) == 1
+    assert balance(database).requests == 1
+    assert balance(database).reserved_usd == 0
+
+
+def test_a_busy_ledger_does_not_stop_the_event_loop(store, database):
+    """Other agents go on while one waits for its reservation."""
+    one = model(database, server(200))
+    ask(one)
+
+    async def run():
+        with locked(store):
+            task = asyncio.create_task(one.answer(CALL))
+            for _ in range(20):
+                await asyncio.sleep(0.01)
+            assert not task.done()
+        return (await task).text
+
+    assert asyncio.run(run()) == "hi"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_answer_that_was_paid_for_is_given_back_whatever_the_ledger_does(store, database, caplog):
+    """It is not asked for again, and its worst case stays reserved."""
+    with ExitStack() as locks:
+        served = []
+
+        def handle(request):
+            served.append(request)
+            if len(served) == 2:
+                locks.enter_context(locked(store))
+            return httpx.Response(200, content=json.dumps(GOOD))
+
+        one = model(database, handle, max_retries=3)
+        ask(one)
+        assert ask(one).text == "hi"
+    assert len(served) == 2
+    assert balance(database).reserved_usd > 0
+    assert "worst case stays reserved" in caplog.text
+
+
+@pytest.mark.usefixtures("impatient")
+def test_no_call_is_made_while_the_ledger_stands_still(store, database):
+    """A call that draws on a budget is refused, and may be tried again."""
+    handle = server(200)
+    one = model(database, handle)
+    ask(one)
+    with locked(store), pytest.raises(SourceUnavailable):
+        ask(one)
+    assert len(handle.served) == 1
+
+
+def test_a_server_that_counts_nothing_is_booked_at_the_worst_case(database):
+    """Its cost is unknown, not zero; an empty refusal did cost nothing."""
+    uncounted = {**GOOD, "usage": {}}
+    reply = ask(model(database, lambda _: httpx.Response(200, json=uncounted)))
+    assert reply.cost_micros is None
+    spent_usd = balance(database).spent_usd
+    assert spent_usd > 100 * 2e-6
+    refused = {"error": {"code": "content_filter", "message": "no"}}
+    assert ask(model(database, lambda _: httpx.Response(400, json=refused))).cost_micros == 0
+    assert balance(database).spent_usd == spent_usd
+
+
+def test_more_than_the_worst_case_is_booked_as_it_is(database, caplog):
+    """What the provider bills is owed; the log tells of it."""
+    greedy = {**GOOD, "usage": {"prompt_tokens": 10, "completion_tokens": 5_000}}
+    assert ask(model(database, lambda _: httpx.Response(200, json=greedy))).cost_micros == 10_010
+    assert balance(database).spent_usd == pytest.approx(0.01001)
+    assert "more than the" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 99}},
+        {"prompt_tokens": 10**30, "completion_tokens": 5},
+        {"prompt_tokens": 10, "completion_tokens": 10**18},
+    ],
+)
+@pytest.mark.parametrize("price", [PRICE, listed("openai", "gpt-4o")])
+def test_a_count_that_cannot_be_is_no_way_past_the_budget(database, usage, price):
+    """A reply or a typed error, and nothing stays reserved."""
+    one = model(database, lambda _: httpx.Response(200, json={**GOOD, "usage": usage}), price=price)
+    try:
+        ask(one)
+    except ModelUnavailable as error:
+        assert "tokens" in str(error)
+    assert balance(database).reserved_usd == 0
+    assert balance(database).spent_usd > 0
+
+
+def test_an_answer_is_not_lost_because_it_cannot_be_counted(database, caplog):
+    """Metrics are not worth a call."""
+
+    def broken(_record):
+        raise ConnectionRefusedError
+
+    assert ask(model(database, server(200), on_call=broken)).text == "hi"
+    assert "was not counted (ConnectionRefusedError)" in caplog.text

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from airflow_agent_provider.exceptions import ConfigurationError, SourceUnavailable
-from airflow_agent_provider.ledger import database as module
+from airflow_agent_provider.ledger import connections
 from airflow_agent_provider.ledger.database import PostgresDatabase, SQLiteDatabase, pyformat
 
 COUNTER = ("CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",)
@@ -111,7 +111,7 @@ def test_readers_do_not_wait_for_the_writer(database):
 
 def test_a_writer_that_waits_too_long_may_be_retried(database, monkeypatch):
     """A lock is a passing state."""
-    monkeypatch.setattr(module, "BUSY_S", 0.05)
+    monkeypatch.setattr(connections, "BUSY_S", 0.05)
     with (
         database.write(),
         pytest.raises(SourceUnavailable, match=r"ledger\.sqlite: database is locked"),

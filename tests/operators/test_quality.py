@@ -306,3 +306,33 @@ def test_an_investigation_that_is_killed_goes_on_where_it_stopped(run_task, batc
     assert len(second.calls) == 1
     assert done.value["diagnosis_claims"] == 1
     assert "(2 answers from the journal)" in json.loads((tmp_path / "r.json").read_text())["diagnosis_note"]
+
+
+def test_a_sensitive_column_does_not_exist_for_the_model_nor_in_the_report(run_task, batch, tmp_path):
+    """Neither by name, nor through a star, nor among the most frequent values."""
+    batch.write_text("id,amount,owner\n1,10,Zoe Quill\n1,,Zoe Quill\n3,-30,Zoe Quill\n")
+    model = ScriptedModel([
+        [
+            ToolRequest("1", "query", {"sql": "select owner from batch"}),
+            ToolRequest("2", "query", {"sql": "select * from batch"}),
+        ],
+        claims(("Twice.", ["amount.null_share"])),
+    ])
+    with model.installed():
+        done = run_task(
+            gate(batch, llm_conn_id="llm_default", sensitive=["owner"], report_path=f"{tmp_path}/r.html")
+        )
+    assert done.value["diagnosis_claims"] == 1
+    by_name, by_star = (message for message in model.calls[1].messages if message.role == "tool")
+    assert by_name.failed
+    assert not by_star.failed
+    seen = "".join(message.content for call in model.calls for message in call.messages)
+    assert "Zoe" not in seen
+    assert '"owner"' not in model.calls[0].messages[1].content
+    assert "Zoe" not in (tmp_path / "r.html").read_text()
+
+
+def test_a_sensitive_column_must_exist(run_task, batch):
+    """A misspelt one would protect nothing."""
+    done = run_task(gate(batch, sensitive=["ownr"]))
+    assert "has no column 'ownr'" in str(done.error)

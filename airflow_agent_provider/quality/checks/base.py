@@ -111,7 +111,7 @@ class Check(Spec):
         """Give the name under which the check is reported."""
         return self.name or f"{type(self).__name__}({', '.join(repr(one) for one in self._shown())})"
 
-    def measures(self, sql: Expressions) -> dict[str, exp.Expression]:
+    def measures(self, sql: Expressions) -> dict[str, exp.Expr]:
         """Give the aggregates to compute, by the name under which :meth:`evaluate` finds them."""
         raise NotImplementedError
 
@@ -191,7 +191,7 @@ class RowCheck(Check):
         if self.tolerance is None:
             self.refuse("tolerance", "must be a number; leave it out for 0")
 
-    def failing(self, sql: Expressions) -> exp.Expression:
+    def failing(self, sql: Expressions) -> exp.Expr:
         """Give the condition that is true of a failing row."""
         raise NotImplementedError
 
@@ -199,7 +199,7 @@ class RowCheck(Check):
         """Say what is wrong with that share of the rows, without a value of any row."""
         raise NotImplementedError
 
-    def measures(self, sql: Expressions) -> dict[str, exp.Expression]:
+    def measures(self, sql: Expressions) -> dict[str, exp.Expr]:
         return {"failing": sql.count_where(self.failing(sql))}
 
     def failing_rows(self, measured: Measured) -> int:

@@ -40,10 +40,10 @@ class NotNull(RowCheck):
     def related_metrics(self) -> tuple[str, ...]:
         return (f"{self.column}.null_share", f"{self.column}.null_count")
 
-    def failing(self, sql: Expressions) -> exp.Expression:
+    def failing(self, sql: Expressions) -> exp.Expr:
         return sql.is_null(self.column)
 
-    def measures(self, sql: Expressions) -> dict[str, exp.Expression]:
+    def measures(self, sql: Expressions) -> dict[str, exp.Expr]:
         # The same count that the profile asks for, so that both cost one.
         return {"values": sql.count_values(self.column)}
 

@@ -41,7 +41,7 @@ class CustomSql(RowCheck):
     def identity(self) -> str:
         return f"custom_sql({_digest(self.condition)})"
 
-    def failing(self, sql: Expressions) -> exp.Expression:
+    def failing(self, sql: Expressions) -> exp.Expr:
         return sql.violates(self.condition, self.label)
 
     def complaint(self, share: str) -> str:
@@ -86,7 +86,7 @@ class CustomQuery(Check):
     def identity(self) -> str:
         return f"custom_query({_digest(self.query)})"
 
-    def measures(self, sql: Expressions) -> dict[str, exp.Expression]:
+    def measures(self, sql: Expressions) -> dict[str, exp.Expr]:
         return {"value": sql.scalar(self.query, self.label)}
 
     def judge(self, measured: Measured) -> Outcome:

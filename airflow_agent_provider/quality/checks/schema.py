@@ -41,16 +41,15 @@ class HasSchema(Check):
                 self.refuse("columns", f"{name!r} is no column name")
             if wanted is not None and (not isinstance(wanted, str) or not wanted.strip()):
                 self.refuse("columns", f"{name!r} must have a kind ({', '.join(KINDS)}), a type name or None")
-        if isinstance(self.extra, str) and self.extra.lower() in {"true", "false"}:
-            self.settle("extra", self.extra.lower() == "true")
-        if not isinstance(self.extra, bool):
+        if str(self.extra).lower() not in {"true", "false"}:
             self.refuse("extra", "must be true or false")
+        self.settle("extra", str(self.extra).lower() == "true")
 
     @property
     def identity(self) -> str:
         return "has_schema"
 
-    def measures(self, sql: Expressions) -> dict[str, exp.Expression]:  # noqa: ARG002  # no row is read
+    def measures(self, sql: Expressions) -> dict[str, exp.Expr]:  # noqa: ARG002  # no row is read
         return {}
 
     def judge(self, measured: Measured) -> Outcome:

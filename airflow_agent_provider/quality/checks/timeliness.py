@@ -39,7 +39,7 @@ class Fresh(Check):
 
     column: str
     hours: float = 24.0
-    reference: str | None = None
+    reference: str | date | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,7 +60,7 @@ class Fresh(Check):
     def related_metrics(self) -> tuple[str, ...]:
         return (f"{self.column}.max",)
 
-    def measures(self, sql: Expressions) -> dict[str, exp.Expression]:
+    def measures(self, sql: Expressions) -> dict[str, exp.Expr]:
         return {"newest": sql.newest(self.column)}
 
     def judge(self, measured: Measured) -> Outcome:

@@ -55,15 +55,15 @@ class Unique(RowCheck):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.columns, str):
-            self.settle("columns", (self.columns,))
-        if not isinstance(self.columns, (tuple, list)) or not self.columns:
+        written: Any = self.columns
+        names = [written] if isinstance(written, str) else written
+        if not isinstance(names, (tuple, list)) or not names:
             self.refuse("columns", "must name at least one column")
-        if not all(isinstance(one, str) and one.strip() for one in self.columns):
+        if not all(isinstance(one, str) and one.strip() for one in names):
             self.refuse("columns", "each must name a column")
-        if len(set(self.columns)) < len(self.columns) and not pending(self.columns):
+        if len(set(names)) < len(names) and not pending(names):
             self.refuse("columns", "must not name a column twice")
-        self.settle("columns", tuple(self.columns))
+        self.settle("columns", tuple(names))
 
     @property
     def used_columns(self) -> tuple[str, ...]:
@@ -75,10 +75,10 @@ class Unique(RowCheck):
             f"{column}.{metric}" for column in self.columns for metric in ("distinct_count", "null_count")
         )
 
-    def failing(self, sql: Expressions) -> exp.Expression:
+    def failing(self, sql: Expressions) -> exp.Expr:
         return sql.is_repeated(self.columns)
 
-    def measures(self, sql: Expressions) -> dict[str, exp.Expression]:
+    def measures(self, sql: Expressions) -> dict[str, exp.Expr]:
         # Counting the groups costs a third of looking each row up in them.
         return {"failing": sql.count_repeated(self.columns)}
 

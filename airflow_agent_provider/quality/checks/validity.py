@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_agent_provider.quality.expressions import Expressions
 
-Bound: TypeAlias = float | str | date | datetime | None
+Bound: TypeAlias = float | str | date | None
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class ValueCheck(RowCheck):
     def used_columns(self) -> tuple[str, ...]:
         return (self.column,)
 
-    def is_good(self, sql: Expressions) -> exp.Expression:
+    def is_good(self, sql: Expressions) -> exp.Expr:
         """Give the condition that is true of a good value."""
         raise NotImplementedError
 
-    def failing(self, sql: Expressions) -> exp.Expression:
+    def failing(self, sql: Expressions) -> exp.Expr:
         return sql.has_value_but_not(self.column, self.is_good(sql))
 
-    def measures(self, sql: Expressions) -> dict[str, exp.Expression]:
+    def measures(self, sql: Expressions) -> dict[str, exp.Expr]:
         # All values less the good ones: the first count is one that the profile needs anyway.
         return {"values": sql.count_values(self.column), "good": sql.count_where(self.is_good(sql))}
 
@@ -84,7 +84,7 @@ class AcceptedValues(ValueCheck):
     def related_metrics(self) -> tuple[str, ...]:
         return (f"{self.column}.top", f"{self.column}.distinct_count")
 
-    def is_good(self, sql: Expressions) -> exp.Expression:
+    def is_good(self, sql: Expressions) -> exp.Expr:
         return sql.is_among(self.column, self.values, self.label)
 
     def complaint(self, share: str) -> str:
@@ -139,7 +139,7 @@ class Between(ValueCheck):
     def related_metrics(self) -> tuple[str, ...]:
         return (f"{self.column}.min", f"{self.column}.max")
 
-    def is_good(self, sql: Expressions) -> exp.Expression:
+    def is_good(self, sql: Expressions) -> exp.Expr:
         return sql.is_within(self.column, self.minimum, self.maximum, self.label)
 
     def complaint(self, share: str) -> str:
@@ -184,7 +184,7 @@ class Matches(ValueCheck):
     def related_metrics(self) -> tuple[str, ...]:
         return tuple(f"{self.column}.{metric}" for metric in ("length_min", "length_max", "distinct_count"))
 
-    def is_good(self, sql: Expressions) -> exp.Expression:
+    def is_good(self, sql: Expressions) -> exp.Expr:
         return sql.matches(self.column, portable(self.pattern))
 
     def complaint(self, share: str) -> str:

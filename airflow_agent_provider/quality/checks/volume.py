@@ -47,7 +47,7 @@ class RowCount(Check):
     def identity(self) -> str:
         return "row_count"
 
-    def measures(self, sql: Expressions) -> dict[str, exp.Expression]:  # noqa: ARG002  # counted anyway
+    def measures(self, sql: Expressions) -> dict[str, exp.Expr]:  # noqa: ARG002  # counted anyway
         return {}
 
     def judge(self, measured: Measured) -> Outcome:
