@@ -8,11 +8,11 @@ when it is made.
 
 What goes, in this order, until the rest fits:
 
-1. results of tools are cut out of turns, of the lowest priority and then the oldest
-   first; that the tool was called, and with what, stays;
-2. whole memos go, in the same order;
-3. results in the last two turns are shortened, the older one's first;
-4. of the last two turns, the older one goes.
+1. results of tools are shortened, by halves, in all turns but the last, of the lowest
+   priority and then the oldest first; that the tool was called, and with what, stays;
+2. whole memos go, in the same order, but for the last two turns;
+3. results in the last turn are shortened;
+4. the last turn but one goes.
 
 Memos of the kinds in ``PINNED`` never go and are never cut. When they and the last
 turn alone pass a bound, that is an error, and says so.
@@ -161,20 +161,14 @@ class _Packing:
     def make_fit(self, last_turns: int) -> None:
         """Do all that may be done for the rest to fit."""
         self.evict(last_turns)
-        for place in self._last_turns(last_turns):
-            max_chars = self._memos[place].longest_result
-            while not self.fits and max_chars:
-                max_chars //= 2
-                self._cut(place, max_chars)
+        for place in self._last_turns(1):
+            self._shorten(place)
 
     def evict(self, last_turns: int) -> None:
-        """Cut and then drop what may go, by priority and then age, as far as need be."""
-        places = sorted(self.forgettable(last_turns), key=lambda place: self._memos[place].priority)
-        for place in places:
-            if self.fits:
-                return
-            self._cut(place, 0)
-        self.drop(places)
+        """Shorten and then drop what may go, as far as need be."""
+        for place in self._by_priority(self.forgettable(1)):
+            self._shorten(place)
+        self.drop(self._by_priority(self.forgettable(last_turns)))
 
     def drop(self, places: Sequence[int]) -> None:
         """Drop memos, in this order, as far as need be."""
@@ -194,8 +188,15 @@ class _Packing:
     def _last_turns(self, number: int) -> list[int]:
         return [at for at, one in self._memos.items() if one.kind == TURN][-number:]
 
-    def _cut(self, place: int, max_chars: int) -> None:
-        before = self._memos[place]
-        after = self._memos[place] = before.cut(max_chars)
-        self.bytes += after.bytes - before.bytes
-        self.tokens += after.tokens - before.tokens
+    def _by_priority(self, places: list[int]) -> list[int]:
+        return sorted(places, key=lambda place: self._memos[place].priority)
+
+    def _shorten(self, place: int) -> None:
+        before = after = self._memos[place]
+        max_chars = before.longest_result
+        while max_chars and not self.fits:
+            max_chars //= 2
+            after = self._memos[place] = before.cut(max_chars)
+            self.bytes += after.bytes - before.bytes
+            self.tokens += after.tokens - before.tokens
+            before = after

@@ -90,7 +90,7 @@ class Spec:
             raise ConfigurationError(f"{cls.__name__}: missing field {missing[0]!r}")
         made = object.__new__(cls)
         for name, value in filled.items():
-            object.__setattr__(made, name, value)
+            made.settle(name, value)
         made.__post_init__()
         return made
 
@@ -99,7 +99,7 @@ class Spec:
 
     def settle(self, name: str, value: Any) -> None:
         """Set a field's final form; for ``__post_init__`` only."""
-        object.__setattr__(self, name, value)
+        object.__setattr__(self, name, value)  # noqa: PLC2801  # frozen for everyone else
 
 
 def parse(written: Any, known: Iterable[type[S]], *, noun: str) -> S:
@@ -117,7 +117,7 @@ def parse(written: Any, known: Iterable[type[S]], *, noun: str) -> S:
             return written
     if not isinstance(written, Mapping) or not isinstance(written.get("type"), str):
         raise ConfigurationError(
-            f'{noun}: must be an object with a "type", one of {", ".join(types)}; got {type(written).__name__}'
+            f'{noun}: must be an object with a "type" of {", ".join(types)}; not {type(written).__name__}'
         )
     wanted = snake(written["type"].strip()).replace("-", "_").replace(" ", "_")
     if wanted not in types:

@@ -45,7 +45,8 @@ class Tool:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.spec.name):
             raise ConfigurationError(
-                f"tool {self.spec.name!r}: a name is 1 to 64 letters, digits, _ or -, not starting with a digit"
+                f"tool {self.spec.name!r}: a name is 1 to 64 letters, digits, _ or -, "
+                "not starting with a digit"
             )
         require_supported(self.spec.parameters, f"tool {self.spec.name}")
 

@@ -15,7 +15,7 @@ Writing failing rows is the one exception: a connection of its own, one transact
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_agent_provider.engines.dbapi_errors import translated
@@ -84,7 +84,8 @@ class DbApiBatch:
                 described = [(one[0], one[1]) for one in cursor.description or ()]
                 oids = ", ".join(str(int(oid)) for _, oid in described) or "0"
                 cursor.execute(
-                    f"SELECT oid, format_type(oid, NULL), CAST(typcategory AS TEXT) FROM pg_type WHERE oid IN ({oids})"
+                    "SELECT oid, format_type(oid, NULL), CAST(typcategory AS TEXT) FROM pg_type "
+                    f"WHERE oid IN ({oids})"
                 )
                 types = {oid: (name, category) for oid, name, category in cursor.fetchall()}
             self._columns = tuple(_column(name, *types[oid]) for name, oid in described)
@@ -162,7 +163,7 @@ class DbApiBatch:
             return [one[0] for one in cursor.description]
 
     @contextlib.contextmanager
-    def _cursor(self) -> Iterator[Any]:
+    def _cursor(self) -> Generator[Any]:
         """Give a cursor whose failure leaves the transaction usable."""
         with contextlib.closing(self._connection.cursor()) as cursor:
             cursor.execute("SAVEPOINT statement")
@@ -195,7 +196,7 @@ def open_table(
     where: exp.Expr | None = None,
     columns: tuple[str, ...] | None = None,
     timeout_s: int = STATEMENT_TIMEOUT_S,
-) -> Iterator[DbApiBatch]:
+) -> Generator[DbApiBatch]:
     """
     Open a table as a batch.
 
@@ -222,7 +223,7 @@ def open_table(
 @contextlib.contextmanager
 def open_query(
     hook: DbApiHook, query: exp.Query, *, label: str, timeout_s: int = STATEMENT_TIMEOUT_S
-) -> Iterator[DbApiBatch]:
+) -> Generator[DbApiBatch]:
     """
     Open the result of a SELECT as a batch.
 
@@ -236,7 +237,7 @@ def open_query(
 
 
 @contextlib.contextmanager
-def _transaction(hook: DbApiHook, label: str, timeout_s: int) -> Iterator[Any]:
+def _transaction(hook: DbApiHook, label: str, timeout_s: int) -> Generator[Any]:
     with translated(label):
         connection = hook.get_conn()
     with contextlib.closing(connection):
@@ -251,7 +252,8 @@ def _find(connection: Any, table: exp.Table, label: str) -> tuple[str, str]:
     name = table.sql("postgres")
     with translated(label), contextlib.closing(connection.cursor()) as cursor:
         cursor.execute(
-            "SELECT CAST(n.nspname AS TEXT), CAST(c.relkind AS TEXT) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+            "SELECT CAST(n.nspname AS TEXT), CAST(c.relkind AS TEXT) "
+            "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
             f"WHERE c.oid = to_regclass({_literal(name)})"
         )
         found = cursor.fetchone()

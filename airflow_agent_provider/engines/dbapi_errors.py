@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from airflow_agent_provider.exceptions import (
     AgentProviderError,
@@ -22,19 +22,33 @@ from airflow_agent_provider.exceptions import (
     SourceUnavailable,
 )
 
-TIMED_OUT = "57014"
-PERMISSION = "42501"
-UNDEFINED_COLUMN = "42703"
-MISSING = frozenset({"42P01", "3F000", "3D000"})
-# Lost connection, no resources, stopped by an operator, in conflict with another transaction, system fault.
-PASSING_CLASSES = frozenset({"08", "53", "57", "40", "58"})
+LOGIN = "the database refuses the login; check the connection's user and password"
+BROKEN_OFF = "the database broke off ({code} {kind}); try again"
+MISSING = "{said}; check the name, its schema and the connection"
+# By the start of the SQLSTATE; the first that fits decides.
+JUDGEMENTS: tuple[tuple[str, type[AgentProviderError], str], ...] = (
+    ("57014", SourceUnavailable, "the statement took longer than its time-out and was ended"),
+    ("08", SourceUnavailable, BROKEN_OFF),  # connection lost
+    ("40", SourceUnavailable, BROKEN_OFF),  # in conflict with another transaction
+    ("53", SourceUnavailable, BROKEN_OFF),  # no resources
+    ("57", SourceUnavailable, BROKEN_OFF),  # stopped by an operator
+    ("58", SourceUnavailable, BROKEN_OFF),  # system fault
+    ("28", ConfigurationError, LOGIN),
+    ("42501", ConfigurationError, "{said}; grant it to the connection's user, or use another connection"),
+    ("42P01", SourceNotFound, MISSING),
+    ("3F000", SourceNotFound, MISSING),
+    ("3D000", SourceNotFound, MISSING),
+    ("42703", ColumnNotFound, "{said}"),
+    ("42", DataError, "the database refuses the statement: {said}"),
+    ("", DataError, "the database could not compute it ({code} {kind})"),
+)
 NO_ENTRY = re.compile(
-    r"authentication failed|no password|does not exist|no pg_hba.conf entry|invalid dsn|SSL", re.IGNORECASE
+    r"authentication failed|no password|does not exist|no pg_hba.conf entry|SSL", re.IGNORECASE
 )
 
 
 @contextlib.contextmanager
-def translated(label: str) -> Iterator[None]:
+def translated(label: str) -> Generator[None]:
     """
     Raise what a driver raises as an error of this package.
 
@@ -56,38 +70,19 @@ def _is_driver_error(error: Exception) -> bool:
 
 
 def _translate(error: Exception, label: str) -> AgentProviderError:
-    code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
-    first = str(error).partition("\n")[0].strip()
+    kind, said = type(error).__name__, str(error).partition("\n")[0].strip()
+    code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if not code:
-        return _without_code(type(error).__name__, first, label)
-    if code == TIMED_OUT:
-        return SourceUnavailable(f"{label}: the statement took longer than its time-out and was ended")
-    if code[:2] == "28":
-        return ConfigurationError(
-            f"{label}: the database refuses the login; check the connection's user and password"
-        )
-    if code[:2] in PASSING_CLASSES:
-        return SourceUnavailable(
-            f"{label}: the database broke off ({code} {type(error).__name__}); try again"
-        )
-    if code == PERMISSION:
-        return ConfigurationError(
-            f"{label}: {first}; grant it to the connection's user, or use another connection"
-        )
-    if code in MISSING:
-        return SourceNotFound(f"{label}: {first}; check the name, its schema and the connection")
-    if code == UNDEFINED_COLUMN:
-        return ColumnNotFound(f"{label}: {first}")
-    if code[:2] == "42":
-        return DataError(f"{label}: the database refuses the statement: {first}")
-    return DataError(f"{label}: the database could not compute it ({code} {type(error).__name__})")
+        return _without_code(kind, said, label)
+    made, text = next((made, text) for start, made, text in JUDGEMENTS if code.startswith(start))
+    return made(f"{label}: {text.format(said=said, code=code, kind=kind)}")
 
 
-def _without_code(kind: str, first: str, label: str) -> AgentProviderError:
+def _without_code(kind: str, said: str, label: str) -> AgentProviderError:
     """Judge an error that came before a session: only its text tells a wrong login from a dead server."""
     if kind not in {"OperationalError", "InterfaceError", "ProgrammingError"}:
         return DataError(f"{label}: the driver could not read the answer ({kind})")
-    if kind == "ProgrammingError" or NO_ENTRY.search(first):
+    if kind == "ProgrammingError" or NO_ENTRY.search(said):
         return ConfigurationError(
             f"{label}: the database refuses the connection; check its host, database, user and password"
         )

@@ -150,7 +150,8 @@ def _fits(
     asked = ", ".join(
         f"bool_and(regexp_full_match({identifier(name)}, {literal(TYPES[kind])}) "
         # Without the filter a NULL would fit no type: NULL AND FALSE is FALSE.
-        f"AND TRY_CAST({identifier(name)} AS {kind}) IS NOT NULL) FILTER (WHERE {identifier(name)} IS NOT NULL)"
+        f"AND TRY_CAST({identifier(name)} AS {kind}) IS NOT NULL) "
+        f"FILTER (WHERE {identifier(name)} IS NOT NULL)"
         for name, kind in trials
     )
     [answers] = connection.execute(f"SELECT {asked} FROM {source}").fetchall()

@@ -20,7 +20,7 @@ import os
 import shutil
 import tempfile
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -111,7 +111,8 @@ class DuckdbBatch:
             _publish(staged, _quarantine_file(target, batch_key), rows)
         except OSError as error:
             raise ConfigurationError(
-                f"quarantine {target}: cannot be written ({error.strerror}); give a path that the worker may write"
+                f"quarantine {target}: cannot be written ({error.strerror}); "
+                "give a path that the worker may write"
             ) from error
         return int(rows)
 
@@ -125,7 +126,7 @@ def open_files(
     columns: Sequence[str] | None = None,
     threads: int = THREADS,
     memory_limit: str = MEMORY_LIMIT,
-) -> Iterator[DuckdbBatch]:
+) -> Generator[DuckdbBatch]:
     """
     Open files of one format as a batch.
 
@@ -140,7 +141,7 @@ def open_files(
     try:
         with contextlib.closing(_connect(paths, workspace, threads, memory_limit)) as connection:
             with translated(label):
-                _bind(connection, [os.path.abspath(path) for path in paths], file_format)
+                _bind(connection, [str(Path(path).resolve()) for path in paths], file_format)
                 names = _project(connection, label, columns)
             yield DuckdbBatch(connection, label, workspace, names)
     finally:
@@ -161,7 +162,7 @@ def _connect(
             "autoload_known_extensions": "false",
         }
     )
-    files = ", ".join(literal(os.path.abspath(path)) for path in paths)
+    files = ", ".join(literal(str(Path(path).resolve())) for path in paths)
     connection.execute(f"SET allowed_paths = [{files}]")
     connection.execute(f"SET allowed_directories = [{literal(str(workspace))}]")
     connection.execute("SET enable_external_access = false")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from airflow_agent_provider.exceptions import (
     AgentProviderError,
@@ -22,21 +22,43 @@ from airflow_agent_provider.exceptions import (
     UnreadableFile,
 )
 
-CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
-JSON_PLACE = re.compile(r"at byte \d+ in (?:line|record/value) \d+")
+LINE = re.compile(r"CSV Error on Line: (\d+)")
+PLACE = re.compile(r"at byte \d+ in (?:line|record/value) \d+")
 FILE = re.compile(r"""(?:file = |(?:file|File) ["']|stream: )([^"'\n]+)""")
-WIDTHS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
+WIDTHS = re.compile(r"Expected Number of Columns: (?P<header>\d+) Found: (?P<row>\d+)")
 COLUMN = re.compile(
     r'(?:Referenced column|Column) "([^"]*)"|Column with name:? "?([^"\s]*)"? (?:does not|not)'
 )
-CORRUPT = (
-    "magic bytes", "too small to be a Parquet", "Failed to read", "decompression", "GZIP", "Malformed JSON",
-    "Invalid unicode", "CSV Error", "CSV Parser", "CSV File", "Parquet", "Corrupt", "corrupt", "thrift", "TProtocol",
+
+# What is wrong with a file, by a sign in DuckDB's text; the first that fits decides.
+FLAWS = (
+    ("nicode", "not UTF-8; convert the file, or repair its export"),
+    ("UTF-8 encoding", "not UTF-8; convert the file, or repair its export"),
+    ("unterminated quote", "a quote is opened and never closed; repair the row"),
+    ("magic bytes", "no Parquet file, or cut short: its footer is missing; write it again"),
+    ("too small to be a Parquet", "no Parquet file, or cut short: its footer is missing; write it again"),
+    ("GZIP", "no gzip file, or cut short; write it again"),
+    ("Malformed JSON", "not JSON from there on; repair it, or write it again"),
+    ("CSV", "not CSV by RFC 4180; repair the row"),
+    *((sign, "damaged: its content cannot be decoded; write it again")
+      for sign in ("Failed to read", "decompression", "Parquet", "orrupt", "thrift", "TProtocol")),
 )  # fmt: skip
+# By the class of the error.
+JUDGEMENTS: dict[str, tuple[type[AgentProviderError], str]] = {
+    "OutOfMemoryException": (
+        BatchTooLarge,
+        "needs more than its memory limit; raise memory_limit, or select columns",
+    ),
+    "PermissionException": (ConfigurationError, "only the batch's own files can be read"),
+    **dict.fromkeys(
+        ("BinderException", "CatalogException", "ParserException"),
+        (DataError, "DuckDB refuses the statement: {said}"),
+    ),
+}
 
 
 @contextlib.contextmanager
-def translated(label: str) -> Iterator[None]:
+def translated(label: str) -> Generator[None]:
     """
     Raise what DuckDB raises as an error of this package.
 
@@ -47,54 +69,32 @@ def translated(label: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise _translate(error, label) from None
+        raise _translate(type(error).__name__, str(error), label) from None
 
 
-def _translate(error: Exception, label: str) -> AgentProviderError:
-    import duckdb
-
-    text = str(error)
-    first = text.partition("\n")[0]
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return BatchTooLarge(
-            f"{label}: needs more than its memory limit; raise memory_limit, or select columns"
-        )
-    if isinstance(error, duckdb.PermissionException):
-        return ConfigurationError(f"{label}: only the batch's own files can be read")
-    if isinstance(error, duckdb.BinderException) and (column := COLUMN.search(text)):
+def _translate(kind: str, text: str, label: str) -> AgentProviderError:
+    if kind == "BinderException" and (column := COLUMN.search(text)):
         return ColumnNotFound(f"{label}: has no column {column[1] or column[2]!r}")
-    if isinstance(error, (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)):
-        return DataError(f"{label}: DuckDB refuses the statement: {first}")
-    if isinstance(error, duckdb.IOException) and "No files found" in text:
+    if kind in JUDGEMENTS:
+        made, said = JUDGEMENTS[kind]
+        return made(f"{label}: {said.format(said=text.partition(chr(10))[0])}")
+    if "No files found" in text:
         return SourceNotFound(f"{label}: no such file")
-    if any(sign in text for sign in CORRUPT):
-        return _unreadable(text, label)
-    return DataError(f"{label}: DuckDB could not compute it ({type(error).__name__})")
+    if flaw := _flaw(text):
+        return UnreadableFile(f"{_where(text, label)}: {flaw}")
+    return DataError(f"{label}: DuckDB could not compute it ({kind})")
 
 
-def _unreadable(text: str, label: str) -> UnreadableFile:
-    file = FILE.search(text)
+def _where(text: str, label: str) -> str:
+    file, line, place = FILE.search(text), LINE.search(text), PLACE.search(text)
     where = file[1].strip() if file else label
-    if line := CSV_LINE.search(text):
-        where = f"{where}, line {line[1]}"
-    elif place := JSON_PLACE.search(text):
-        where = f"{where}, {place[0]}"
-    return UnreadableFile(f"{where}: {_flaw(text)}")
+    if line:
+        return f"{where}, line {line[1]}"
+    return f"{where}, {place[0]}" if place else where
 
 
-def _flaw(text: str) -> str:
+def _flaw(text: str) -> str | None:
     if widths := WIDTHS.search(text):
-        return f"{widths[2]} fields where the header has {widths[1]}; repair the row, or the export that wrote it"
-    if "nicode" in text or "UTF-8" in text:
-        return "not UTF-8; convert the file, or repair its export"
-    if "unterminated quote" in text:
-        return "a quote is opened and never closed; repair the row"
-    if "magic bytes" in text or "too small" in text:
-        return "no Parquet file, or cut short: its footer is missing; write it again"
-    if "GZIP" in text:
-        return "no gzip file, or cut short; write it again"
-    if "JSON" in text:
-        return "not JSON from there on; repair it, or write it again"
-    if "CSV" in text:
-        return "not CSV by RFC 4180; repair the row"
-    return "damaged: its content cannot be decoded; write it again"
+        fields = f"{widths['row']} fields where the header has {widths['header']}"
+        return f"{fields}; repair the row, or the export that wrote it"
+    return next((flaw for sign, flaw in FLAWS if sign in text), None)

@@ -20,8 +20,8 @@ from airflow_agent_provider.exceptions import ToolFailed
 MAX_SQL_CHARS = 8_000
 FUNCTIONS = frozenset(
     # aggregates
-    "Count CountIf Sum Avg Min Max Stddev StddevPop StddevSamp Variance VariancePop Median PercentileCont "
-    "PercentileDisc Quantile ApproxDistinct ApproxQuantile Corr LogicalAnd LogicalOr Mode "
+    "Count CountIf Sum Avg Min Max Stddev StddevPop StddevSamp Variance VariancePop Median "
+    "PercentileCont PercentileDisc Quantile ApproxDistinct ApproxQuantile Corr LogicalAnd LogicalOr Mode "
     # windows
     "RowNumber Rank DenseRank PercentRank CumeDist Ntile Lag Lead FirstValue LastValue NthValue "
     # conditions, which sqlglot also calls functions
@@ -84,7 +84,9 @@ def _check(node: Any, relations: set[str], ctes: set[str]) -> None:
         raise ToolFailed(f"a CTE may not be called {node.alias!r}: that is the data's own name")
     if isinstance(node, exp.Table):
         if not isinstance(node.this, exp.Identifier) or node.args.get("db") or node.args.get("catalog"):
-            raise ToolFailed(f"only these relations can be read: {sorted(relations)}; no functions, no schemas")
+            raise ToolFailed(
+                f"only these relations can be read: {sorted(relations)}; no functions, no schemas"
+            )
         if node.name not in relations | ctes:
             raise ToolFailed(f"there is no relation {node.name!r}; use {sorted(relations)}")
     elif isinstance(node, exp.Func) and name not in FUNCTIONS:

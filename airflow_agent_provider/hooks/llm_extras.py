@@ -45,6 +45,7 @@ RESERVED_BODY_FIELDS = frozenset(
     "max_tokens max_completion_tokens max_output_tokens n background "
     "generationConfig.maxOutputTokens generationConfig.candidateCount inferenceConfig.maxTokens".split()
 )
+MOST_DOLLARS = 1_000_000  # a dollar a token
 RESERVED_HEADERS = frozenset({"content-length", "host", "transfer-encoding", "connection"})
 HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 CONN_ID = re.compile(r"[\w.-]{1,200}")
@@ -84,9 +85,9 @@ def _seconds(value: Any) -> float:
 
 def _dollars(value: Any) -> float:
     dollars = _number(value)
-    if dollars >= 0:
+    if 0 <= dollars <= MOST_DOLLARS:
         return dollars
-    raise _Wrong("must be a number of US dollars, 0 or more")
+    raise _Wrong(f"must be a number of US dollars, from 0 to {MOST_DOLLARS:g}")
 
 
 def _rate(value: Any) -> float:

@@ -31,7 +31,6 @@ can look them up with or without an event loop.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -47,6 +46,7 @@ from airflow_agent_provider.ledger.breaker import LedgerBreaker
 from airflow_agent_provider.ledger.cache import CachedModel
 from airflow_agent_provider.ledger.control import Terms
 from airflow_agent_provider.ledger.database import Database
+from airflow_agent_provider.ledger.patience import patiently
 from airflow_agent_provider.routing.breaker import retry_at
 from airflow_agent_provider.routing.route import (
     Candidate,
@@ -249,7 +249,7 @@ def _health(ledger: Database, terms: Terms) -> Callable[[], Awaitable[float]]:
 
     async def open_until() -> float:
         try:
-            return await asyncio.to_thread(read) if ledger.dialect == "postgres" else read()
+            return await patiently(ledger, read)
         except (SourceUnavailable, ConfigurationError):
             return 0.0  # unknown health is no reason not to ask; the breaker itself says so in the log
 

@@ -23,13 +23,13 @@ that does not answer costs the cache, never the call.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import ParamSpec, Self, TypeVar
 
 from airflow_agent_provider.core.control import CallRecord
@@ -39,6 +39,7 @@ from airflow_agent_provider.drivers.endpoint import SECRET_HEADER, Endpoint
 from airflow_agent_provider.drivers.http import HttpModel
 from airflow_agent_provider.exceptions import ConfigurationError, SourceUnavailable
 from airflow_agent_provider.ledger.database import Database
+from airflow_agent_provider.ledger.patience import patiently
 from airflow_agent_provider.routing.answer import shortcoming
 
 P = ParamSpec("P")
@@ -97,8 +98,7 @@ class LedgerCache:
         max_bytes: int = MAX_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.dialect = database.dialect
-        self._database = database
+        self.database = database
         self._ttl_s = ttl_s
         self._max_bytes = max_bytes
         self._clock = clock
@@ -135,9 +135,9 @@ class LedgerCache:
 
     def _ready(self) -> Database:
         if not self._prepared:
-            self._database.prepare(SCHEMA)
+            self.database.prepare(SCHEMA)
             self._prepared = True
-        return self._database
+        return self.database
 
 
 class CachedModel:
@@ -163,7 +163,6 @@ class CachedModel:
         self._cache = cache
         self._connection = connection
         self._on_call = on_call
-        self._in_thread = cache.dialect == "postgres"
         self._whom = _whom(connection, model)
 
     @property
@@ -206,9 +205,7 @@ class CachedModel:
 
     async def _quietly(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         try:
-            if self._in_thread:
-                return await asyncio.to_thread(function, *args, **kwargs)
-            return function(*args, **kwargs)
+            return await patiently(self._cache.database, partial(function, *args, **kwargs))
         except (SourceUnavailable, ConfigurationError) as error:
             log.warning("%s: the reply cache is not used: %s", self.endpoint.name, error)
             return None

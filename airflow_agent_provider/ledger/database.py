@@ -57,6 +57,8 @@ _BEGIN = (
     f"SET LOCAL idle_in_transaction_session_timeout = '{BUSY_S * 500:.0f}ms'"
 )
 _MAY_NOT = "42501"
+# Ended by the time-out above; a standby that takes no writes. Drivers file both under internal errors.
+_PASSING = frozenset({"25P03", "25006"})
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 
 
@@ -299,7 +301,8 @@ class PostgresDatabase:
     def _explained(self, error: Exception) -> AgentProviderError | None:
         # The driver's text may name the user and the host.
         name = type(error).__name__
-        if _MAY_NOT in {getattr(error, "sqlstate", None), getattr(error, "pgcode", None)}:
+        state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+        if state == _MAY_NOT:
             return ConfigurationError(
                 f"ledger {self.label}: the user of the connection may not do this ({name}); it needs CREATE "
                 "on the schema, or tables of its own"
@@ -307,7 +310,7 @@ class PostgresDatabase:
         driver = self._driver
         gone = isinstance(error, (driver.OperationalError, driver.InterfaceError))
         # The bare base class is what libpq says when the line broke in the middle of a message.
-        if gone or type(error) is driver.DatabaseError:
+        if gone or state in _PASSING or type(error) is driver.DatabaseError:
             return SourceUnavailable(f"ledger {self.label}: the server did not answer or refused ({name})")
         return None
 

@@ -97,7 +97,7 @@ def profile_column(plan: Plan, values: Mapping[str, Any], row_count: int, every:
     found = {part: values[alias] for part, alias in plan.aliases.items()}
     metrics = _light_metrics(plan.column, found, row_count)
     if "top_values" in found:
-        metrics |= _full_metrics(plan.column, found, row_count, every)
+        metrics |= _full_metrics(plan.column, found, every)
     return ColumnProfile(plan.column, metrics)
 
 
@@ -234,11 +234,9 @@ def _listed(value: exp.Expr, order: Sequence[exp.Expr]) -> exp.Expr:
     return exp.ArrayAgg(this=ordered)
 
 
-def _full_metrics(
-    column: Column, found: Mapping[str, Any], row_count: int, every: int
-) -> dict[str, Measurement]:
+def _full_metrics(column: Column, found: Mapping[str, Any], every: int) -> dict[str, Measurement]:
     precision: Precision = "exact" if every == 1 else "sampled"
-    metrics = {"distinct_count": _distinct(found, row_count, every)}
+    metrics = {"distinct_count": _distinct(found, every)}
     if "quantiles" in found:
         quantiles = found["quantiles"] or [None] * len(QUANTILES)
         metrics |= {
@@ -256,7 +254,7 @@ def _full_metrics(
     return metrics
 
 
-def _distinct(found: Mapping[str, Any], row_count: int, every: int) -> Measurement:
+def _distinct(found: Mapping[str, Any], every: int) -> Measurement:
     if "approximate" in found:
         return Measurement(int(found["approximate"]), "approximate")
     values = int(found["groups"])

@@ -77,7 +77,7 @@ class Statement:
 
     def groups(self, column: exp.Column, order: Sequence[exp.Ordered], top: int) -> tuple[str, str]:
         """
-        Name two tables of ``value`` and its count ``n`` in the sample: all of a column's values, and the top ones.
+        Name two tables of a column's values in the sample, ``value`` and its count ``n``: all, and the top.
 
         :param order: what makes a value one of the top ones.
         """

@@ -49,10 +49,11 @@ class StatedPrice:
     def micros(self, usage: Usage) -> int:
         """Give the cost in micro-dollars, rounded up."""
         cached_usd = self.input_usd if self.cached_usd is None else self.cached_usd
+        cached_tokens = min(usage.cached_tokens, usage.input_tokens)
         # Dollars per million tokens are micro-dollars per token; str() keeps 0.15 exact.
         return math.ceil(
-            max(usage.input_tokens - usage.cached_tokens, 0) * Decimal(str(self.input_usd))
-            + usage.cached_tokens * Decimal(str(cached_usd))
+            (usage.input_tokens - cached_tokens) * Decimal(str(self.input_usd))
+            + cached_tokens * Decimal(str(cached_usd))
             + usage.output_tokens * Decimal(str(self.output_usd))
         )
 
@@ -90,7 +91,8 @@ def _listed_micros(provider: str, model: str, usage: Usage) -> int:
     counted = genai_prices.Usage(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
-        cache_read_tokens=usage.cached_tokens,
+        # A server that counts wrongly is no reason to lose its answer: the list refuses more than the input.
+        cache_read_tokens=min(usage.cached_tokens, usage.input_tokens),
     )
     price = genai_prices.calc_price(counted, model_ref=model, provider_id=provider)
     return math.ceil(price.total_price * MICROS)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import os
-import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from airflow_agent_provider.core.spec import pending
@@ -91,7 +90,7 @@ class Files(Source):
         return self.path
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[Batch]:
+    def open(self) -> Generator[Batch]:
         from airflow_agent_provider.engines.duckdb import open_files
 
         paths = self._paths()
@@ -111,12 +110,14 @@ class Files(Source):
             raise ConfigurationError(
                 f"Files(path={self.path!r}): {scheme[1]}:// cannot be read; give a path on disk"
             )
-        if pathlib.Path(path).is_dir():
+        if Path(path).is_dir():
+            example = Path(path, "*.parquet")
             raise ConfigurationError(
-                f"Files(path={self.path!r}): is a directory; name its files, e.g. {os.path.join(path, '*.parquet')}"
+                f"Files(path={self.path!r}): is a directory; name its files, e.g. {example}"
             )
-        found = [path] if pathlib.Path(path).exists() else sorted(glob.glob(path, recursive=True))
-        files = [one for one in found if pathlib.Path(one).is_file()]
+        # Path.glob takes no absolute pattern.
+        found = [path] if Path(path).exists() else sorted(glob.glob(path, recursive=True))  # noqa: PTH207
+        files = [one for one in found if Path(one).is_file()]
         if files:
             return files
         what = "no file matches" if WILDCARD.search(path) else "no such file"
@@ -126,9 +127,10 @@ class Files(Source):
 
     def _format(self, path: str) -> Format:
         name = path.lower().removesuffix(".gz")
-        found = self.format or FORMATS.get(os.path.splitext(name)[1])
+        found = self.format or FORMATS.get(Path(name).suffix)
         if found is None:
             raise ConfigurationError(
-                f"Files(path={self.path!r}): the suffix does not tell the format; give format= one of {', '.join(KNOWN)}"
+                f"Files(path={self.path!r}): the suffix does not tell the format; "
+                f"give format= one of {', '.join(KNOWN)}"
             )
         return cast("Format", found)

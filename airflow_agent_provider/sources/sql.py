@@ -148,7 +148,8 @@ def connect(conn_id: str) -> tuple[Any, str]:
     dialect = DIALECTS.get(connection.conn_type or "")
     if dialect is None:
         raise ConfigurationError(
-            f"connection {conn_id!r} is of type {connection.conn_type!r}; tables and queries are measured in: postgres"
+            f"connection {conn_id!r} is of type {connection.conn_type!r}; "
+            f"tables and queries are measured in: {', '.join(sorted(set(DIALECTS.values())))}"
         )
     try:
         return connection.get_hook(), dialect  # type: ignore[no-untyped-call]

@@ -26,6 +26,8 @@ from airflow_agent_provider.wire.wire import WireResponse
 
 T = TypeVar("T")
 BAD_REQUEST = 400
+MOST_TOKENS = 10**9
+"""What no call can use; sums of it still fit a database."""
 MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}")
 
 
@@ -137,8 +139,8 @@ def tokens(usage: dict[str, Any], name: str) -> int:
     :raises ModelUnavailable: when it is no count.
     """
     count = field(usage, name, int, 0)
-    if count < 0:
-        raise ModelUnavailable(f"the answer's {name!r} is negative")
+    if not 0 <= count <= MOST_TOKENS:
+        raise ModelUnavailable(f"the answer's {name!r} cannot be a count of tokens")
     return count
 
 

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import random
 import string
 import tracemalloc
 
@@ -133,11 +132,21 @@ def test_the_lowest_priority_goes_first_and_then_the_oldest():
 
 
 def test_the_oldest_results_are_cut_before_any_turn_goes():
-    """The model still sees that it asked, and what."""
+    """The model still sees that it asked, and what; the last result is whole."""
     turns = [turn("x" * 4000, number=number) for number in range(5)]
-    memory = Memory(max_tokens=2600).adding(*turns)
-    assert contents(memory) == ["", CUT, "", CUT, "", CUT, "", "x" * 4000, "", "x" * 4000]
+    memory = Memory(max_tokens=1900).adding(*turns)
+    results = contents(memory)[1::2]
+    assert results[:3] == [CUT] * 3
+    assert results[3] == "x" * 2000 + "\n" + CUT
+    assert results[4] == "x" * 4000
     assert memory.forgotten == 0
+
+
+def test_notes_go_before_the_last_result_is_touched():
+    """What was just read matters more than what was noted long ago."""
+    memory = Memory(max_tokens=1500).adding(*[note("note", "n" * 1000) for _ in range(5)], turn("x" * 4000))
+    assert contents(memory)[-1] == "x" * 4000
+    assert memory.forgotten == 4
 
 
 def test_the_last_result_is_shortened_rather_than_lost():
@@ -189,20 +198,19 @@ def test_a_bound_that_allows_nothing_is_refused(bound):
 @pytest.mark.parametrize("chars", [20, 300, 5000])
 def test_bytes_are_close_to_what_python_takes(alphabet, chars):
     """Within a quarter of what tracemalloc sees, whatever the script and the length."""
-    draw = random.Random(0)
     gc.collect()
     tracemalloc.start()
     try:
-        memos = [_heavy(draw, alphabet, chars, number) for number in range(200)]
+        memos = [_heavy(alphabet, chars, number) for number in range(200)]
         taken = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
     assert sum(one.bytes for one in memos) == pytest.approx(taken, rel=0.25)
 
 
-def _heavy(draw, alphabet, chars, number):
+def _heavy(alphabet, chars, number):
     def text():
-        return "".join(draw.choices(alphabet, k=chars))
+        return (alphabet * chars)[:chars]
 
     arguments = json.loads(
         json.dumps({"sql": text(), f"limit{number}": 10_000 + number, "columns": ["a1", "b2"]})

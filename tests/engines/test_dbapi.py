@@ -86,11 +86,9 @@ def test_a_missing_table_is_named(hook):
         'flights"',
         "a.b.c.d",
         "",
-    ]
-    + [
         "flights, flights",
         "flights WHERE true",
-        "flights\0",
+        "flights\x00",
         "/**/flights",
         "flights UNION SELECT 1",
         "$1",
@@ -110,8 +108,6 @@ def test_a_table_name_is_nothing_but_a_name(flights, name):
         "DELETE FROM flights",
         "SELECT 1; DROP TABLE flights",
         "WITH gone AS (DELETE FROM flights RETURNING 1) SELECT * FROM gone",
-    ]
-    + [
         "SELECT * INTO copy FROM flights",
         "SELECT * FROM flights FOR UPDATE",
         "COPY flights TO '/tmp/x'",
@@ -119,8 +115,6 @@ def test_a_table_name_is_nothing_but_a_name(flights, name):
         "",
         "COMMIT",
         "SET x = 1",
-    ]
-    + [
         "SELECT 1) AS capped; DROP TABLE flights; --",
         "SELECT setval('s', 5)",
         "SELECT lo_import('/etc/passwd')",

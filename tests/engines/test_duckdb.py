@@ -108,7 +108,7 @@ def test_a_parquet_file_damaged_inside_is_named(tmp_path):
     content = bytearray(path.read_bytes())
     content[1000:4000] = b"\xff" * 3000
     path.write_bytes(content)
-    with opened(path) as batch, pytest.raises(DataError, match="the batch|inside"):
+    with opened(path) as batch, pytest.raises(DataError, match=r"the batch|inside"):
         scan(batch, [])
 
 
@@ -132,7 +132,7 @@ def test_a_parquet_file_without_columns_is_an_empty_batch(tmp_path):
     """Rows without columns cannot be measured."""
     path = tmp_path / "bare.parquet"
     pq.write_table(pa.table({"a": pa.array([], pa.int64())}).select([]), path)
-    with pytest.raises(DataError, match="the batch|no columns|bare"), opened(path) as batch:
+    with pytest.raises(DataError, match=r"the batch|no columns|bare"), opened(path) as batch:
         scan(batch, [])
 
 
@@ -166,6 +166,18 @@ def test_csv_types_are_those_that_all_values_fit(tmp_path):
         "huge": "DOUBLE",
         **dict.fromkeys(("zip", "mixed", "when", "word", "nothing"), "VARCHAR"),
     }
+
+
+def test_a_missing_value_fits_every_type(tmp_path):
+    """Empty fields leave a column the type of its other fields, wherever they stand."""
+    lines = ["n,x,flag,day", ",,,", "1,1.5,true,2013-01-01", *[",,,"] * 2_000, "2,2,false,2013-01-02"]
+    path = written(tmp_path, "gaps.csv", "\n".join(lines) + "\n")
+    assert [kind for kind, _ in columns_of(path, kind="csv").values()] == [
+        "BIGINT",
+        "DOUBLE",
+        "BOOLEAN",
+        "DATE",
+    ]
 
 
 def test_a_date_that_is_none_makes_the_column_text(tmp_path):
@@ -231,16 +243,12 @@ def test_only_wanted_columns_are_measured(flights):
         "SELECT * FROM '{other}'",
         "COPY measured TO '{new}'",
         "SET threads = 1",
-    ]
-    + [
         "ATTACH '{new}'",
         "INSTALL httpfs",
         "SELECT 1; SELECT 2",
         "CREATE TABLE x AS SELECT 1",
         "",
         "DROP VIEW measured",
-    ]
-    + [
         "SELECT * FROM glob('/*')",
         "SELECT * FROM read_parquet('http://127.0.0.1:1/x.parquet')",
         "EXPORT DATABASE '{new}'",

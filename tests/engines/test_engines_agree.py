@@ -1,7 +1,7 @@
 """The same rows in DuckDB and in Postgres give the same score-relevant numbers."""
 
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,15 +60,17 @@ CHECKS = [
     CustomSql("\"order\" < 50 and s <> 'a'"),
     CustomQuery("select count(distinct s) from batch", minimum=3),
 ]
+DAYS = (date(2013, 1, 25), date(2013, 3, 5))
+MOMENTS = [datetime.combine(day, time()) for day in DAYS]
 VALUES = {
     "i": some.integers(-9, 9) | some.sampled_from([2**62, -(2**62)]),
     "f": some.floats(-20, 20) | some.sampled_from([float("nan"), float("inf"), float("-inf"), 0.1]),
     "order": some.decimals(-200, 200, places=2, allow_nan=False),
     "s": some.sampled_from(["", "a", "A", "ab", "it's", "é", "É", 'x"y', "a\n", " ", "%s", "\\", "7"]),
     "b": some.booleans(),
-    "d": some.dates(datetime(2013, 1, 25).date(), datetime(2013, 3, 5).date()),
-    "at": some.datetimes(datetime(2013, 1, 25), datetime(2013, 2, 9)),
-    "zoned": some.datetimes(datetime(2013, 1, 25), datetime(2013, 2, 9), timezones=some.just(UTC)),
+    "d": some.dates(*DAYS),
+    "at": some.datetimes(*MOMENTS),
+    "zoned": some.datetimes(*MOMENTS, timezones=some.just(UTC)),
 }
 ARROW = {
     "i": pa.int64(), "f": pa.float64(), "order": pa.decimal128(12, 2), "s": pa.string(), "b": pa.bool_(),

@@ -39,11 +39,11 @@ def parse_checks(written: Any) -> tuple[Check, ...]:
         checks, or the JSON text of such a list; None and empty text give no check.
     :raises ConfigurationError: naming the check by its place in the list.
     """
-    if written is None or written == "":
+    if written is None:
         return ()
     if isinstance(written, str):
         try:
-            written = json.loads(written)
+            written = json.loads(written or "[]")
         except ValueError as error:
             raise ConfigurationError(f"checks: not JSON: {error}") from None
     if isinstance(written, str) or not isinstance(written, Sequence):

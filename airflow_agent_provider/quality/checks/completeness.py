@@ -1,4 +1,4 @@
-"""Is everything there? Rows and values that are missing."""
+"""Completeness: values that are there."""
 
 from __future__ import annotations
 

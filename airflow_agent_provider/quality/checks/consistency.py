@@ -1,4 +1,4 @@
-"""Do the values agree with each other, and with what the author knows?"""
+"""Consistency: values that agree with each other and with what the author knows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Has it the form that was agreed?"""
+"""Schema: the form that was agreed."""
 
 from __future__ import annotations
 

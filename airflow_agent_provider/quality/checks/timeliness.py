@@ -1,4 +1,4 @@
-"""Is it recent enough?"""
+"""Timeliness: recent enough."""
 
 from __future__ import annotations
 

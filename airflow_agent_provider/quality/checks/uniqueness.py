@@ -1,4 +1,4 @@
-"""Is it there once?"""
+"""Uniqueness: there once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is each value one that can be?"""
+"""Validity: values that can be."""
 
 from __future__ import annotations
 
@@ -74,9 +74,7 @@ class AcceptedValues(ValueCheck):
         values = sorted(self.values, key=repr) if isinstance(self.values, (set, frozenset)) else self.values
         if not values:
             self.refuse("values", "must hold at least one value")
-        if not all(
-            isinstance(one, str) or isinstance(one, bool) or as_number(one) is not None for one in values
-        ):
+        if not all(isinstance(one, (str, bool)) or as_number(one) is not None for one in values):
             self.refuse("values", "must be texts, finite numbers or booleans; NULL never fails")
         self.settle("values", tuple(values))
 

@@ -1,4 +1,4 @@
-"""Is it as much as it should be?"""
+"""Volume: as much as it should be."""
 
 from __future__ import annotations
 

@@ -7,45 +7,41 @@ from hypothesis import strategies as some
 
 from airflow_agent_provider.quality.checks.pattern import portable
 
-ATOMS = some.sampled_from(
-    [
-        "a",
-        "B",
-        "7",
-        r"\d",
-        r"\w",
-        r"\s",
-        r"\D",
-        r"\W",
-        r"\S",
-        ".",
-        r"\.",
-        "[a-c]",
-        "[^a-c]",
-        r"[\d_]",
-        r"[\]\[^-]",
-        "[]a]",
-    ]
-    + [
-        r"\-",
-        r"\n",
-        r"\t",
-        " ",
-        "é",
-        "(?:ab|c)",
-        "(a|)",
-        "^",
-        "$",
-        r"[\\]",
-        r"\\",
-        '"',
-        "'",
-        "#",
-        "%",
-        "[.]",
-        "]",
-    ]
-)
+ATOMS = some.sampled_from([
+    "a",
+    "B",
+    "7",
+    r"\d",
+    r"\w",
+    r"\s",
+    r"\D",
+    r"\W",
+    r"\S",
+    ".",
+    r"\.",
+    "[a-c]",
+    "[^a-c]",
+    r"[\d_]",
+    r"[\]\[^-]",
+    "[]a]",
+    r"\-",
+    r"\n",
+    r"\t",
+    " ",
+    "é",
+    "(?:ab|c)",
+    "(a|)",
+    "^",
+    "$",
+    r"[\\]",
+    r"\\",
+    '"',
+    "'",
+    "#",
+    "%",
+    "[.]",
+    "]",
+])
 REPEATS = some.sampled_from(["", "", "", "*", "+", "?", "{2}", "{1,}", "{0,2}", "*?", "+?", "??"])
 PIECES = some.lists(some.tuples(ATOMS, REPEATS), min_size=1, max_size=5)
 TEXTS = some.text(alphabet="abcAB_7 .-é\n\t][\"'\\#%^", max_size=6)
@@ -91,8 +87,6 @@ def test_a_leading_flag_ignores_case(text, expected):
         "(?!a)",
         "(?<=a)b",
         "(?<!a)b",
-    ]
-    + [
         "(?s).",
         "(?m)^a",
         "(?x) a",
@@ -106,8 +100,16 @@ def test_a_leading_flag_ignores_case(text, expected):
         "a}",
         "a{256}",
         "[[:alpha:]]",
-    ]
-    + [r"[\D]", r"\u0041", r"\x41", "(?#note)a", "[a", "(a", "*a", r"\p{L}", "[a&&b]"],
+        r"[\D]",
+        r"\u0041",
+        r"\x41",
+        "(?#note)a",
+        "[a",
+        "(a",
+        "*a",
+        r"\p{L}",
+        "[a&&b]",
+    ],
 )
 def test_what_engines_read_differently_is_refused(pattern):
     """No pattern passes that two engines could answer differently."""
