@@ -9,6 +9,12 @@ pays one time-out per task; here the first tasks pay, then the breaker sends eve
 to the alternative, and only its probes pay. Then the primary recovers: once the
 cool-down has passed, tasks must be answered by it again.
 
+What can be paid: the failures that open the circuit less one, plus the tasks in flight
+when it opens (3 - 1 + 4 = 6 at worst, 4 when the first tasks start together), plus one
+for each probe while the server stays down. Starting a hundred processes takes minutes
+on a small machine, so the connections here state a cool-down of 90 s rather than the
+usual 30 s; it doubles with each failed probe.
+
     python benchmarks/breaker.py [--tasks N] [--at-once N] [--hang S] [--cooldown S] [--failures N]
 
 The last line is ``{"tasks", "hang_s", "timeouts_paid", "failed_over", "recovered"}``:
@@ -115,11 +121,12 @@ def run_task(number: int) -> dict[str, Any]:
 
 def settings(home: str, servers: dict[str, ModelServer], options: argparse.Namespace) -> dict[str, str]:
     """Give the environment of the tasks."""
-    extra: dict[str, Any] = {"model": "benchmark", "read_timeout_s": options.hang}
-    if options.cooldown:
-        extra["breaker_cooldown_s"] = options.cooldown
-    if options.failures:
-        extra["breaker_failures"] = options.failures
+    extra = {
+        "model": "benchmark",
+        "read_timeout_s": options.hang,
+        "breaker_cooldown_s": options.cooldown,
+        "breaker_failures": options.failures,
+    }
     connections = {
         f"AIRFLOW_CONN_{name.upper()}": json.dumps({
             "conn_type": "llm",
@@ -133,14 +140,12 @@ def settings(home: str, servers: dict[str, ModelServer], options: argparse.Names
 
 def wait_for_probe() -> None:
     """Sleep until the breaker lets somebody try the primary again."""
-    from airflow_agent_provider.hooks.ledger import ledger_database
     from airflow_agent_provider.hooks.llm import LLMHook
 
-    (primary, *_) = LLMHook(ROUTE).get_model().stops  # type: ignore[union-attr]
+    primary = LLMHook(ROUTE).get_model().stops[0]  # type: ignore[union-attr]
     wait_s = max(asyncio.run(primary.open_until()) - time.time(), 0.0)
     print(f"the primary answers again; its circuit is open for another {wait_s:.0f} s", file=sys.stderr)
     time.sleep(wait_s + 0.1)
-    ledger_database().close()
 
 
 def measure(primary: ModelServer, options: argparse.Namespace) -> dict[str, Any]:
@@ -177,8 +182,8 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=100, help="tasks (default 100)")
     parser.add_argument("--at-once", type=int, default=4, help="tasks at a time (default 4)")
     parser.add_argument("--hang", type=float, default=2.0, help="seconds of a time-out (default 2)")
-    parser.add_argument("--cooldown", type=float, help="the connections' breaker_cooldown_s (default: unset)")
-    parser.add_argument("--failures", type=int, help="the connections' breaker_failures (default: unset)")
+    parser.add_argument("--cooldown", type=float, default=90.0, help="breaker_cooldown_s (default 90)")
+    parser.add_argument("--failures", type=int, default=3, help="breaker_failures (default 3)")
     parser.add_argument("--one-task", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one_task:

@@ -53,6 +53,7 @@ class Endpoint:
     :param trust_env: go through the proxy that ``HTTPS_PROXY`` and its kind name.
     :param region: where data goes that is sent there, as policies call it: ``eu``, ``us``, ``local``.
     :param signer: signs each request; None where the key says it all.
+    :param provider: whose API it is, as the connection names it; for traces.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Endpoint:
     trust_env: bool = False
     region: str = ""
     signer: Signer | None = field(default=None, repr=False)
+    provider: str = ""
 
     @property
     def secrets(self) -> tuple[str, ...]:

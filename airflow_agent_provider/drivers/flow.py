@@ -14,7 +14,7 @@ import inspect
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_agent_provider.core.effects import (
     CallModel,
@@ -30,9 +30,12 @@ from airflow_agent_provider.core.limits import Limits, Spent
 from airflow_agent_provider.core.messages import ModelReply
 from airflow_agent_provider.core.model import Model
 from airflow_agent_provider.core.tool import Tool, result_text
+from airflow_agent_provider.drivers import spans
 from airflow_agent_provider.drivers.private_journal import PrivateJournal
 from airflow_agent_provider.exceptions import AgentProviderError, ConfigurationError, LimitReached, ToolFailed
-from airflow_agent_provider.governance.redaction import Redactor
+
+if TYPE_CHECKING:
+    from airflow_agent_provider.governance.redaction import Redactor
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -52,6 +55,13 @@ class Outcome(Generic[T]):
     replayed: int
 
 
+def _redactor() -> Redactor:
+    # Its patterns cost 25 ms to compile: not before a flow is driven.
+    from airflow_agent_provider.governance.redaction import Redactor
+
+    return Redactor()
+
+
 @dataclass(slots=True)
 class Driver:
     """
@@ -68,7 +78,7 @@ class Driver:
     tools: Iterable[Tool] = ()
     journal: Journal = field(default_factory=MemoryJournal)
     limits: Limits = field(default_factory=Limits)
-    redactor: Redactor | None = field(default_factory=Redactor)
+    redactor: Redactor | None = field(default_factory=_redactor)
     spent: Spent = field(default_factory=Spent, init=False)
     replayed: int = field(default=0, init=False)
     _granted: dict[str, Tool] = field(default_factory=dict, init=False)
@@ -168,8 +178,9 @@ class Driver:
         if tool is None:
             raise ConfigurationError(f"step {path}: the flow calls tool {call.name!r}, which is not granted")
         try:
-            async with asyncio.timeout(tool.timeout_s):
-                result = ToolResult(result_text(await _invoke(tool, call.arguments), tool.max_chars))
+            with spans.tool(call.name):
+                async with asyncio.timeout(tool.timeout_s):
+                    result = ToolResult(result_text(await _invoke(tool, call.arguments), tool.max_chars))
         except TimeoutError:
             result = ToolResult(f"{call.name} gave no result within {tool.timeout_s:g} s", failed=True)
         except ToolFailed as error:

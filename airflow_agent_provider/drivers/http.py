@@ -16,7 +16,8 @@ leave room for is not begun: the error goes up with the server's own waiting tim
 
 Redirects are never followed. What leaves this module is the hierarchy of
 ``exceptions.py``, each message opened by the endpoint's name and freed of the
-key; no error of httpx travels along, as some quote the headers.
+key and of what the server quoted of the prompt; no error of httpx travels along,
+as some quote the headers.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ import httpx
 from airflow_agent_provider.core.control import Control
 from airflow_agent_provider.core.effects import CallModel
 from airflow_agent_provider.core.messages import ModelReply
+from airflow_agent_provider.drivers import spans
 from airflow_agent_provider.drivers.endpoint import Endpoint
 from airflow_agent_provider.drivers.http_lanes import Lanes, open_transport
 from airflow_agent_provider.exceptions import (
@@ -46,6 +48,7 @@ from airflow_agent_provider.exceptions import (
     TransientError,
 )
 from airflow_agent_provider.wire.body import model_ids
+from airflow_agent_provider.wire.echo import without_prompt
 from airflow_agent_provider.wire.status import without_secrets
 from airflow_agent_provider.wire.wire import Wire, WireRequest, WireResponse
 
@@ -117,18 +120,14 @@ class HttpModel:
         endpoint = self.endpoint
         if endpoint.max_tokens is not None and call.max_tokens > endpoint.max_tokens:
             call = dataclasses.replace(call, max_tokens=endpoint.max_tokens)
-        try:
-            request = self.wire.encode(call, model=endpoint.model, key=endpoint.key)
-
-            async def ask() -> ModelReply:
-                return self.wire.decode(await self._send(request), call, secrets=endpoint.secrets)
-
-            if self.control is None:
-                return await self._exchange(ask)
-            return await self._exchange(functools.partial(_controlled, self.control, call, ask))
-        except AgentProviderError as error:
-            self._sign(error)
-            raise
+        with spans.chat(endpoint, call) as span:
+            try:
+                reply = await self._answer(call)
+            except AgentProviderError as error:
+                self._sign(error)
+                raise
+            span.answered(reply)
+        return reply
 
     async def models(self) -> tuple[str, ...]:
         """
@@ -148,6 +147,22 @@ class HttpModel:
         except AgentProviderError as error:
             self._sign(error)
             raise
+
+    async def _answer(self, call: CallModel) -> ModelReply:
+        endpoint = self.endpoint
+        request = self.wire.encode(call, model=endpoint.model, key=endpoint.key)
+
+        async def ask() -> ModelReply:
+            response = await self._send(request)
+            try:
+                return self.wire.decode(response, call, secrets=endpoint.secrets)
+            except AgentProviderError as error:
+                error.args = (without_prompt(str(error), call),)
+                raise
+
+        if self.control is None:
+            return await self._exchange(ask)
+        return await self._exchange(functools.partial(_controlled, self.control, call, ask))
 
     async def _exchange(self, ask: Callable[[], Awaitable[T]]) -> T:
         timeout_s = self.endpoint.timeout_s
@@ -172,6 +187,7 @@ class HttpModel:
                 if _seconds_left(deadline) <= wait_s:
                     raise
                 log.warning("%s: %s; try %d follows in %.1f s", endpoint.name, error, attempt + 2, wait_s)
+                spans.retried(error, attempt + 1, wait_s)
             await asyncio.sleep(wait_s)
         return await ask()
 

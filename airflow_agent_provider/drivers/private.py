@@ -10,17 +10,28 @@ where to, under which policy, how many values of which class; never content.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Self, cast
+from typing import Protocol, Self, cast
 
 from airflow_agent_provider.core.effects import CallModel, fingerprint
 from airflow_agent_provider.core.messages import ModelReply
+from airflow_agent_provider.core.model import Model
 from airflow_agent_provider.drivers.endpoint import Endpoint
-from airflow_agent_provider.drivers.http import HttpModel
 from airflow_agent_provider.exceptions import PolicyRefused
 from airflow_agent_provider.governance.audit import AuditRecord
 from airflow_agent_provider.governance.clearance import clear
 from airflow_agent_provider.governance.policy import Destination, Policy
 from airflow_agent_provider.governance.redaction import Redactor
+
+
+class EndpointModel(Model, Protocol):
+    """What a model of one endpoint offers, with or without a cache before it."""
+
+    @property
+    def endpoint(self) -> Endpoint: ...
+
+    async def models(self) -> tuple[str, ...]: ...
+
+    async def aclose(self) -> None: ...
 
 
 class PrivateModel:
@@ -36,7 +47,7 @@ class PrivateModel:
 
     def __init__(
         self,
-        model: HttpModel,
+        model: EndpointModel,
         destination: Destination,
         *,
         policy: Policy | None = None,

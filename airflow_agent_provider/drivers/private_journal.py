@@ -17,12 +17,15 @@ otherwise the world has changed and the replay would be nonsense.
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from airflow_agent_provider.core.effects import CallModel, ToolResult
 from airflow_agent_provider.core.journal import Entry, Journal, recall
 from airflow_agent_provider.core.messages import Message, ModelReply, reply_from_json, to_json
 from airflow_agent_provider.exceptions import JournalMismatch
-from airflow_agent_provider.governance.redaction import Redactor
+
+if TYPE_CHECKING:
+    from airflow_agent_provider.governance.redaction import Redactor
 
 
 class PrivateJournal:

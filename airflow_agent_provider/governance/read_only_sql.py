@@ -36,8 +36,8 @@ FUNCTIONS = frozenset(
     "DayOfWeek DayOfMonth DayOfYear Quarter WeekOfYear Hour Minute".split()
 )
 FORBIDDEN = (
-    "Into Lock Parameter Placeholder SessionParameter Command Insert Update Delete Merge Create Drop Alter Copy "
-    "TableSample Pivot Lateral Unnest UDTF"
+    "Into Lock Parameter Placeholder SessionParameter Command Insert Update Delete Merge Create Drop Alter "
+    "Copy TableSample Pivot Lateral Unnest UDTF"
 ).split()
 
 

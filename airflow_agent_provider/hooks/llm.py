@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from airflow_agent_provider.core.messages import ModelReply
     from airflow_agent_provider.core.model import Model
     from airflow_agent_provider.drivers.http import HttpModel
+    from airflow_agent_provider.drivers.private import PrivateModel
     from airflow_agent_provider.drivers.route import RoutedModel
+    from airflow_agent_provider.governance.policy import Policy
+    from airflow_agent_provider.governance.redaction import Redactor
     from airflow_agent_provider.hooks.llm_connection import ConnectionFields
     from airflow_agent_provider.hooks.llm_route import Tree
     from airflow_agent_provider.ledger.cache import CachedModel
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
     from airflow_agent_provider.ledger.database import Database
     from airflow_agent_provider.routing.budget import Budget, Spender
 
-    AnyModel: TypeAlias = HttpModel | CachedModel | RoutedModel
+    AnyModel: TypeAlias = PrivateModel | RoutedModel
 
 DEFAULT_MAX_TOKENS = 1024
 PROBE_TOKENS = 16  # the Responses API takes no smaller bound
@@ -58,6 +61,8 @@ class LLMHook(BaseHook):
     :param budgets: what may be spent; a call that could pass one is refused before it is made.
     :param spender: on whose account; required with budgets.
     :param ledger_conn_id: SQL connection of the ledger that all workers share; by default as configured.
+    :param policy: which personal data may go where; by default all of it is replaced by placeholders.
+    :param data_tags: what is said of the data, such as ``eu``, for the policy.
     """
 
     conn_name_attr = "llm_conn_id"
@@ -73,6 +78,8 @@ class LLMHook(BaseHook):
         budgets: Sequence[Budget] = (),
         spender: Spender | None = None,
         ledger_conn_id: str | None = None,
+        policy: Policy | None = None,
+        data_tags: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -81,6 +88,9 @@ class LLMHook(BaseHook):
         self.budgets = tuple(budgets)
         self.spender = spender
         self.ledger_conn_id = ledger_conn_id
+        self.policy = policy
+        self.data_tags = tuple(data_tags)
+        self._redactor: Redactor | None = None
 
     def get_model(self) -> AnyModel:
         """
@@ -185,14 +195,40 @@ class LLMHook(BaseHook):
         from airflow_agent_provider.hooks.llm_route import Leaf, open_route
 
         if isinstance(tree, Leaf):
-            return self._model(tree.connection)
+            return self._private(self._model(tree.connection), tree.connection)
         if self.model:
             raise ConfigurationError(f"{tree.where}: model= cannot be given for several connections")
         ledger = self._ledger()
-        return open_route(tree, functools.partial(self._connect, ledger), ledger)
+        return open_route(tree, functools.partial(self._connect_privately, ledger), ledger)
 
     def _model(self, connection: ConnectionFields) -> HttpModel | CachedModel:
         return self._connect(self._ledger(), connection)[0]
+
+    def _connect_privately(
+        self, ledger: Database, connection: ConnectionFields, *, once: bool = False
+    ) -> tuple[PrivateModel, Terms]:
+        model, terms = self._connect(ledger, connection, once=once)
+        return self._private(model, connection), terms
+
+    def _private(self, model: HttpModel | CachedModel, connection: ConnectionFields) -> PrivateModel:
+        """Put the policy before a model: placeholders go out, values come back."""
+        from airflow_agent_provider.drivers.private import PrivateModel
+        from airflow_agent_provider.governance.policy import Destination
+        from airflow_agent_provider.governance.redaction import Redactor
+        from airflow_agent_provider.hooks.llm_extras import read_extras
+        from airflow_agent_provider.hooks.metrics import count_clearance
+
+        # One for all connections of a route: a text is scanned once.
+        self._redactor = self._redactor or Redactor()
+        extras = read_extras(connection.extra, model.endpoint.name)
+        return PrivateModel(
+            model,
+            Destination(connection.conn_id, extras.get("provider", "openai"), model.endpoint.region),
+            policy=self.policy,
+            redactor=self._redactor,
+            tags=self.data_tags,
+            on_audit=count_clearance,
+        )
 
     def _ledger(self) -> Database:
         from airflow_agent_provider.hooks.ledger import ledger_database

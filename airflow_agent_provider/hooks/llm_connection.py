@@ -75,7 +75,7 @@ def read_connection(connection: ConnectionFields, *, model: str | None = None) -
         raise ConfigurationError(f"{where}: extra 'model' is missing: name the model to ask")
     key = _key(connection.password, where)
     settings = {name: extras[name] for name in ENDPOINT_EXTRAS if name in extras}
-    endpoint = Endpoint(where, _base_url(connection, provider, where), model, key, **settings)
+    endpoint = Endpoint(where, _base_url(connection, provider, where), model, key, provider=name, **settings)
     endpoint = provider.place(endpoint, extras)
     if not endpoint.base_url:
         raise ConfigurationError(f"{where}: host is missing: it holds the base URL, e.g. https://host/v1")

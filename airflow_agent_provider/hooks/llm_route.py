@@ -36,14 +36,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, TypeAlias
 
-from airflow_agent_provider.drivers.http import HttpModel
+from airflow_agent_provider.drivers.private import EndpointModel
 from airflow_agent_provider.drivers.route import RoutedModel, Stop
 from airflow_agent_provider.exceptions import ConfigurationError, SourceUnavailable
 from airflow_agent_provider.hooks.llm_connection import ConnectionFields
 from airflow_agent_provider.hooks.llm_extras import POLICY_EXTRAS, ROUTE_EXTRAS, read_conn_ids, read_extras
 from airflow_agent_provider.hooks.llm_terms import LISTED_AS
 from airflow_agent_provider.ledger.breaker import LedgerBreaker
-from airflow_agent_provider.ledger.cache import CachedModel
 from airflow_agent_provider.ledger.control import Terms
 from airflow_agent_provider.ledger.database import Database
 from airflow_agent_provider.ledger.patience import patiently
@@ -60,13 +59,11 @@ from airflow_agent_provider.routing.route import (
     listed_context,
 )
 
-ConnectedModel: TypeAlias = HttpModel | CachedModel
-
 
 class Connect(Protocol):
     """Makes the model of one connection."""
 
-    def __call__(self, connection: ConnectionFields, *, once: bool) -> tuple[ConnectedModel, Terms]:
+    def __call__(self, connection: ConnectionFields, *, once: bool) -> tuple[EndpointModel, Terms]:
         """
         Give the model, and the terms on which it is asked.
 
@@ -159,7 +156,7 @@ def read_policy(route: Route) -> Policy:
             return Failover()
 
 
-def read_candidate(name: str, connection: ConnectionFields, model: ConnectedModel, terms: Terms) -> Candidate:
+def read_candidate(name: str, connection: ConnectionFields, model: EndpointModel, terms: Terms) -> Candidate:
     """Give the facts of a connection: what it says itself, else what the price list knows."""
     endpoint = model.endpoint
     extras = read_extras(connection.extra, endpoint.name)

@@ -14,10 +14,11 @@ first answer serves those that come after it.
 
 **What lies in the table.** Entries hold the reply as it came over the wire. Behind
 ``drivers/private.py`` that is a text with placeholders, and the values are put back after
-the cache; without it, it is whatever the model wrote, in plain text, in the ledger
-database, for as long as the time to live says. :meth:`LedgerCache.forget` removes it.
+the cache; but what was not recognised as personal, and what the policy allows to be sent,
+lies there as it was, in plain text, for as long as the time to live says.
+:meth:`LedgerCache.forget` removes it.
 
-The table is bounded in bytes. Expired rows go with each write, then the oldest. A ledger
+The table is bounded in bytes. Expired rows go after each write, then the oldest. A ledger
 that does not answer costs the cache, never the call.
 """
 
@@ -27,7 +28,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import ParamSpec, Self, TypeVar
@@ -38,7 +39,7 @@ from airflow_agent_provider.core.messages import ModelReply, Usage, reply_from_j
 from airflow_agent_provider.drivers.endpoint import SECRET_HEADER, Endpoint
 from airflow_agent_provider.drivers.http import HttpModel
 from airflow_agent_provider.exceptions import ConfigurationError, SourceUnavailable
-from airflow_agent_provider.ledger.database import Database
+from airflow_agent_provider.ledger.database import Database, Statements
 from airflow_agent_provider.ledger.patience import patiently
 from airflow_agent_provider.routing.answer import shortcoming
 
@@ -63,7 +64,6 @@ SCHEMA = (
     "CREATE INDEX IF NOT EXISTS agent_reply_cache_age ON agent_reply_cache (stored_at, size)",
 )
 _FIND = "SELECT reply FROM agent_reply_cache WHERE key = :key AND stored_at > :since"
-_EXPIRE = "DELETE FROM agent_reply_cache WHERE expires_at <= :now"
 _KEEP = """
     INSERT INTO agent_reply_cache VALUES (:key, :endpoint, :reply, :size, :now, :expires_at)
     ON CONFLICT (key) DO UPDATE SET
@@ -71,13 +71,16 @@ _KEEP = """
         stored_at = excluded.stored_at, expires_at = excluded.expires_at
 """
 _SIZE = "SELECT SUM(size) AS total FROM agent_reply_cache"
-_EVICT = """
-    DELETE FROM agent_reply_cache WHERE key IN (
+_EXPIRED = "SELECT key FROM agent_reply_cache WHERE expires_at <= :now"
+_SURPLUS = """
+    SELECT key FROM agent_reply_cache WHERE key IN (
         SELECT key FROM (
             SELECT key, SUM(size) OVER (ORDER BY stored_at DESC, key) AS kept FROM agent_reply_cache
         ) AS newest_first WHERE kept > :bytes
     )
 """
+# Two workers that make room at once must not wait for each other's rows: in PostgreSQL that is a deadlock.
+_LEAVE_LOCKED = {"sqlite": "", "postgres": "FOR UPDATE SKIP LOCKED"}
 _FORGET = "DELETE FROM agent_reply_cache WHERE endpoint = :endpoint"
 
 
@@ -122,16 +125,21 @@ class LedgerCache:
         now = self._clock()
         entry = {"key": key, "endpoint": endpoint, "reply": text, "size": size}
         with self._ready().write() as statements:
-            statements.execute(_EXPIRE, {"now": now})
             statements.execute(_KEEP, {**entry, "now": now, "expires_at": now + self._ttl_s})
-            if statements.execute(_SIZE)[0]["total"] > self._max_bytes:
+        with self.database.write() as statements:
+            self._remove(statements, _EXPIRED, {"now": now})
+            if (statements.execute(_SIZE)[0]["total"] or 0) > self._max_bytes:
                 # A tenth more than needed, so that not every write sorts the table.
-                statements.execute(_EVICT, {"bytes": max(self._max_bytes * 9 // 10, size)})
+                self._remove(statements, _SURPLUS, {"bytes": max(self._max_bytes * 9 // 10, size)})
 
     def forget(self, endpoint: str) -> None:
         """Remove all replies of a connection."""
         with self._ready().write() as statements:
             statements.execute(_FORGET, {"endpoint": endpoint})
+
+    def _remove(self, statements: Statements, keys: str, parameters: Mapping[str, float]) -> None:
+        leave_locked = _LEAVE_LOCKED[self.database.dialect]
+        statements.execute(f"DELETE FROM agent_reply_cache WHERE key IN ({keys} {leave_locked})", parameters)
 
     def _ready(self) -> Database:
         if not self._prepared:

@@ -216,6 +216,7 @@ class LedgerControl:
 
     async def _quietly(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         try:
+            await self._prepare()  # there may have been no ledger when the call was admitted
             await self._do(partial(function, *args, **kwargs))
         except (SourceUnavailable, ConfigurationError) as error:
             log.warning("breaker and rate limit are not kept: %s", error)

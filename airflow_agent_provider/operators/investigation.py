@@ -15,8 +15,6 @@ import threading
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
-from sqlglot import exp
-
 from airflow_agent_provider.core.effects import Flow
 from airflow_agent_provider.core.journal import Journal
 from airflow_agent_provider.core.limits import Limits
@@ -86,6 +84,8 @@ def investigate(
 
 def query_tool(batch: Batch, hidden: Collection[str] = ()) -> Tool:
     """Give the tool that runs one guarded SELECT over the batch, whose hidden columns it does not know."""
+    from sqlglot import exp
+
     columns = ", ".join(
         exp.to_identifier(name, quoted=True).sql(batch.dialect) for name in _shown(batch, hidden)
     )

@@ -250,7 +250,13 @@ class QualityAgentOperator(BaseOperator, BranchMixIn):
 
         budgets = (self.budget,) if isinstance(self.budget, Budget) else tuple(self.budget or ())
         spender = Spender(self.dag_id, context["run_id"], datetime.now(UTC))
-        hook = LLMHook(self.llm_conn_id, budgets=budgets, spender=spender, ledger_conn_id=self.ledger_conn_id)
+        hook = LLMHook(
+            self.llm_conn_id,
+            budgets=budgets,
+            spender=spender,
+            ledger_conn_id=self.ledger_conn_id,
+            data_tags=self.data_tags,
+        )
         return hook.get_model()
 
     def _subject(self, context: Context, source: Source) -> Subject:

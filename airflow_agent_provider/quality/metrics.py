@@ -277,5 +277,5 @@ def _number_text(text: str) -> str:
         return text
     if not number.is_finite():
         return str(float(number))
-    short = f"{number:f}"
+    short = f"{abs(number) if number == 0 else number:f}"  # 0 and -0 are one value to the engines
     return short.rstrip("0").rstrip(".") if "." in short else short

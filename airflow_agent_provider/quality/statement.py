@@ -116,10 +116,11 @@ class Statement:
         columns = [self._columns_of(one) for one in measures]
         names = list(dict.fromkeys(name for one in columns for name in sorted(one)))
         first = set(names[: len(names) // 2])
-        one = [measure for measure, used in zip(measures, columns, strict=True) if used and used <= first]
-        other = [measure for measure in measures if measure not in one]
-        if one and other:
-            return one, other
+        for belongs in (first.issuperset, lambda used: not first.isdisjoint(used)):
+            one = [measure for measure, used in zip(measures, columns, strict=True) if used and belongs(used)]
+            other = [measure for measure in measures if measure not in one]
+            if one and other:
+                return one, other
         return measures[: len(measures) // 2], measures[len(measures) // 2 :]
 
     def _columns_of(self, measure: _Measure) -> set[str]:

@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Any
 
 from airflow_agent_provider.summary.summary import Bounds, Field
 from airflow_agent_provider.summary.tally import Tally
-from airflow_agent_provider.summary.values import HIDDEN, plain, shown, type_of
+from airflow_agent_provider.summary.values import HIDDEN, plain, short, shown, type_of
 
 WORD = re.compile(r"[^\W\d][\w-]*")
 MAX_PART_CHARS = 80
@@ -35,6 +36,8 @@ class Node:
 
     :ivar objects: how often an object was seen here, whose keys are the children.
     :ivar partial: some object here was not looked at to its end, so that a missing key proves nothing.
+    :ivar nulls: nulls that were counted elsewhere, over all rows; None: the tally's are all there are.
+    :ivar exact: statistics that were computed elsewhere, over all rows.
     """
 
     def __init__(self, parts: tuple[str | None, ...], *, sensitive: bool) -> None:
@@ -46,6 +49,8 @@ class Node:
         self.partial = False
         self.declared = ""
         self.nullable: bool | None = None
+        self.nulls: int | None = None
+        self.exact: dict[str, Any] = {}
 
 
 class Fields:
@@ -102,22 +107,24 @@ class Fields:
 
     def described(self) -> tuple[Field, ...]:
         """Give the fields, those above before those below, in the order in which they came up."""
-        return tuple(field for node in self.root.children.values() for field in self._described(node, self.root))
+        return tuple(
+            field for node in self.root.children.values() for field in self._described(node, self.root)
+        )
 
     def notes(self) -> list[str]:
         """Say what was left out."""
-        unknown = [one for name, one in self._sensitive.items() if name not in self._found]
+        unknown = [quoted(one) for name, one in self._sensitive.items() if name not in self._found]
         said = {
             f"only the first {self.bounds.fields} fields are described": self.left_out,
             f"nothing below level {self.bounds.depth} of nesting is described": self.too_deep,
-            f"declared sensitive, but not among the fields: {', '.join(map(quoted, unknown))}": unknown,
+            f"declared sensitive, but not among the fields described: {', '.join(unknown)}": unknown,
         }
         return [text for text, holds in said.items() if holds]
 
     def _add_object(self, row: Mapping[Any, Any], node: Node) -> None:
         node.objects += 1
         for key, value in islice(row.items(), max(self._cells, 0)):
-            self._add_below(node, str(key), value)
+            self._add_below(node, key_name(key), value)
         node.partial |= self.exhausted
 
     def _add_below(self, parent: Node, key: str | None, value: Any) -> None:
@@ -134,7 +141,7 @@ class Fields:
         elif kind == "object":
             self._add_object(value, node)
         else:
-            for item in islice(value, max(min(self.bounds.items, self._cells), 0)):
+            for item in islice(_ordered(value), max(min(self.bounds.items, self._cells), 0)):
                 self._add_below(node, ITEMS, item)
 
     def _child(self, parent: Node, key: str | None) -> Node | None:
@@ -160,17 +167,16 @@ class Fields:
         below = [field for child in node.children.values() for field in self._described(child, node)]
         if node.parts[-1] is ITEMS and not node.declared and set(tally.types) <= {"object"}:
             return below  # that the items are objects, the fields below them tell
-        counted = parent.objects > 0 and not parent.partial and node.parts[-1] is not ITEMS
-        nulls = tally.nulls + (parent.objects - tally.seen if counted else 0)
+        nulls = _nulls(node, parent)
         nullable = node.nullable
-        if nullable is None and (tally.seen or counted):
-            nullable = True if nulls else None if parent.partial else False
+        if nullable is None and nulls is not None:
+            nullable = nulls > 0 or (None if parent.partial else False)
         one = Field(
             name=path_name(node.parts),
             types=tuple(name for name, _ in sorted(tally.types.items(), key=lambda one: (-one[1], one[0]))),
             nullable=nullable,
-            nulls=nulls if tally.seen or counted else None,
-            statistics={} if node.sensitive else tally.statistics(),
+            nulls=nulls,
+            statistics={} if node.sensitive else tally.statistics() | node.exact,
             declared=node.declared,
             sensitive=node.sensitive,
         )
@@ -182,23 +188,51 @@ class Fields:
             return HIDDEN
         kind = type_of(value)
         if kind == "object":
-            known = [
-                (key, item, node.children[str(key)])
-                for key, item in islice(value.items(), 2 * self.bounds.fields)
-                if str(key) in node.children
-            ]
-            row = {part_name(str(key)): self._shown(item, child, value_chars) for key, item, child in known}
-            left = len(value) - len(known)
-            return row | ({MORE: f"{left} more"} if left else {})
+            return self._shown_object(value, node, value_chars)
         if kind == "list":
-            items = node.children.get(ITEMS)
-            listed = list(islice(value, SHOWN_ITEMS)) if items else []
-            left = len(value) - len(listed)
-            return [
-                *(self._shown(item, items, value_chars) for item in listed if items),
-                *([f"({left} more)"] if left else []),
-            ]
+            return self._shown_list(value, node.children.get(ITEMS), value_chars)
         return shown(value, value_chars)
+
+    def _shown_object(self, value: Mapping[Any, Any], node: Node, value_chars: int) -> dict[str, Any]:
+        row = {}
+        for key, item in islice(value.items(), 2 * self.bounds.fields):
+            name = key_name(key)
+            if name in node.children:
+                row[short(name, MAX_PART_CHARS)] = self._shown(item, node.children[name], value_chars)
+        left = len(value) - len(row)
+        return row | ({MORE: f"{left} more"} if left else {})
+
+    def _shown_list(self, value: Collection[Any], node: Node | None, value_chars: int) -> list[Any]:
+        listed = (
+            [self._shown(item, node, value_chars) for item in islice(_ordered(value), SHOWN_ITEMS)]
+            if node
+            else []
+        )
+        left = len(value) - len(listed)
+        return [*listed, *([f"({left} more)"] if left else [])]
+
+
+def _nulls(node: Node, parent: Node) -> int | None:
+    """Count where a field is null or missing; None when nobody looked."""
+    if node.nulls is not None:
+        return node.nulls
+    if node.parts[-1] is ITEMS or parent.partial or not parent.objects:
+        return node.tally.nulls if node.tally.seen else None
+    return node.tally.nulls + parent.objects - node.tally.seen
+
+
+def _ordered(value: Collection[Any]) -> Iterable[Any]:
+    """Give a list's items; a set's are not looked at, they come in another order in each process."""
+    return () if isinstance(value, AbstractSet) else value
+
+
+def key_name(key: Any) -> str:
+    """Write an object's key as text."""
+    if isinstance(key, str):
+        return key
+    if isinstance(key, tuple):
+        return ".".join(str(shown(plain(one), MAX_PART_CHARS)) for one in key)
+    return str(shown(plain(key), MAX_PART_CHARS))
 
 
 def path_name(parts: Sequence[str | None]) -> str:
@@ -210,7 +244,7 @@ def path_name(parts: Sequence[str | None]) -> str:
 
 
 def part_name(part: str) -> str:
-    """Write one name; in quotation marks when it is no plain word, so that it cannot look like anything else."""
+    """Write one name; in quotation marks when it is no plain word and could look like anything."""
     if len(part) > MAX_PART_CHARS:
         part = f"{part[: MAX_PART_CHARS - 1]}{MORE}"
     return part if WORD.fullmatch(part) else quoted(part)

@@ -14,10 +14,14 @@ nobody declared is shown as it is: finding personal data in text is the business
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from airflow_agent_provider.exceptions import ConfigurationError
+from airflow_agent_provider.summary.prompt import written
+
+
+MAX_DEPTH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Bounds:
     :param rows: rows that statistics rest on, at most.
     :param cells: values that are looked at in all, at most; the bound on time.
     :param fields: fields that are described, the first ones.
-    :param depth: levels of nesting that are described.
+    :param depth: levels of nesting that are described; 50 at most.
     :param items: items of each list that are looked at.
     :param payload_bytes: encoded bytes, or bytes of a decompressed Avro block, read in one go.
     :param sample_rows: rows shown.
@@ -42,7 +46,7 @@ class Bounds:
     fields: int = 100
     depth: int = 6
     items: int = 20
-    payload_bytes: int = 16_000_000
+    payload_bytes: int = 4_000_000
     sample_rows: int = 5
     sample_chars: int = 4_000
     value_chars: int = 200
@@ -54,6 +58,8 @@ class Bounds:
                 raise ConfigurationError(
                     f"Bounds({one.name}={value!r}): must be a whole number from {least} on"
                 )
+        if self.depth > MAX_DEPTH:
+            raise ConfigurationError(f"Bounds(depth={self.depth}): at most {MAX_DEPTH}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +82,21 @@ class Field:
     types: tuple[str, ...]
     nullable: bool | None = None
     nulls: int | None = None
-    statistics: dict[str, Any] | None = None
+    statistics: dict[str, Any] = field(default_factory=dict)
     declared: str = ""
     sensitive: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the plain JSON form; what is not known is left out."""
+        known = {
+            "nullable": self.nullable,
+            "nulls": self.nulls,
+            "declared": self.declared or None,
+            "sensitive": self.sensitive or None,
+            "statistics": self.statistics or None,
+        }
+        named = {"name": self.name, "types": list(self.types)}
+        return named | {name: value for name, value in known.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,27 +118,28 @@ class Summary:
     row_count: int | None = None
     measured_rows: int = 0
     fields: tuple[Field, ...] = ()
-    facts: dict[str, Any] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
     sample: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Give the plain JSON form; holds no NaN and nothing that JSON cannot carry."""
-        written = asdict(self)
-        return {**written, "fields": [_filled(one) for one in written["fields"]]}
+        """Give the plain JSON form; holds no NaN and nothing else that JSON cannot carry."""
+        return {
+            "kind": self.kind,
+            "label": self.label,
+            "row_count": self.row_count,
+            "measured_rows": self.measured_rows,
+            "fields": [one.to_json() for one in self.fields],
+            "facts": self.facts,
+            "sample": list(self.sample),
+            "notes": list(self.notes),
+        }
 
     def to_prompt(self, max_chars: int = 6_000) -> str:
         """
-        Write it for a model.
+        Write it for a model; the same summary gives the same text.
 
         :param max_chars: characters at most; what does not fit is left out, and the text says so.
-        :raises ConfigurationError: when there is no room for a heading.
+        :raises ConfigurationError: when that is fewer than 200.
         """
-        from airflow_agent_provider.summary.prompt import written
-
         return written(self, max_chars)
-
-
-def _filled(field: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is not known of a field."""
-    return {name: value for name, value in field.items() if value not in (None, "", {}, False)}

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from airflow_agent_provider.summary.values import as_float, is_huge, type_of
+from airflow_agent_provider.summary.values import as_float, is_huge, shown, type_of
 
 MAX_DISTINCT = 100
 MAX_DISTINCT_CHARS = 64
@@ -32,6 +32,7 @@ class Tally:
         self._spans: dict[str, list[Any]] = {}
         self._total, self._finite, self._beyond, self._true = 0.0, 0, 0, 0
         self._frequent: Counter[Any] | None = Counter()
+        self._many = False
 
     def add(self, value: Any) -> str:
         """Count a plain value; give its type."""
@@ -95,7 +96,7 @@ class Tally:
             return
         self._frequent[int(value) if kind == "integer" else str(value)] += 1
         if len(self._frequent) > MAX_DISTINCT:
-            self._frequent = None
+            self._frequent, self._many = None, True
 
     def _span(self, name: str, value: Any) -> None:
         span = self._spans.setdefault(name, [value, value])
@@ -111,10 +112,14 @@ class Tally:
         return text
 
     def _distinct(self) -> dict[str, Any]:
-        if not self.types["text"] + self.types["integer"]:
-            return {}
-        if self._frequent is None:
+        if self._many:
+            return {"distinct_over": MAX_DISTINCT}
+        if not self._frequent:
             return {}
         ranked = sorted(self._frequent.items(), key=lambda one: (-one[1], str(one[0])))
-        frequent = [[value, number] for value, number in ranked[:FREQUENT]]
-        return {"distinct": len(ranked), **({"frequent": frequent} if ranked[0][1] > 1 else {})}
+        found: dict[str, Any] = {"distinct": len(ranked)}
+        if ranked[0][1] > 1:
+            found["frequent"] = [
+                [shown(value, MAX_DISTINCT_CHARS), number] for value, number in ranked[:FREQUENT]
+            ]
+        return found

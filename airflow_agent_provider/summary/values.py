@@ -10,7 +10,8 @@ from __future__ import annotations
 import enum
 import ipaddress
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -41,7 +42,7 @@ FAMILIES: tuple[tuple[type | tuple[type, ...], str], ...] = (
     ((str, UUID, PurePath, ipaddress.IPv4Address, ipaddress.IPv6Address), "text"),
     ((bytes, bytearray, memoryview), "bytes"),
     (Mapping, "object"),
-    ((Sequence, Set), "list"),
+    ((Sequence, AbstractSet), "list"),
 )
 
 
@@ -82,21 +83,23 @@ def shown(value: Any, max_chars: int) -> Any:
 
     :param max_chars: characters of a text; how many there are is said when some are left out.
     """
-    kind = type_of(value)
-    if kind in {"null", "boolean"}:
-        return value
-    if kind == "integer":
-        return f"(integer of {value.bit_length()} bits)" if is_huge(value) else int(value)
-    if kind == "number":
-        number = as_float(value)
-        return number if math.isfinite(number) else str(number)
-    if kind == "text":
-        return short(str(value), max_chars)
-    if kind == "bytes":
-        return f"({len(value)} bytes)"
-    if kind in {"timestamp", "date", "time"}:
-        return value.isoformat()
-    return str(value) if isinstance(value, timedelta) else f"({type(value).__name__})"
+    match type_of(value):
+        case "null" | "boolean":
+            written = value
+        case "integer":
+            written = f"(integer of {value.bit_length()} bits)" if is_huge(value) else int(value)
+        case "number":
+            number = as_float(value)
+            written = number if math.isfinite(number) else str(number)
+        case "text":
+            written = short(str(value), max_chars)
+        case "bytes":
+            written = f"({len(value)} bytes)"
+        case "timestamp" | "date" | "time":
+            written = value.isoformat()
+        case _:
+            written = str(value) if isinstance(value, timedelta) else f"({type(value).__name__})"
+    return written
 
 
 def as_float(value: Any) -> float:
@@ -110,8 +113,10 @@ def as_float(value: Any) -> float:
 
 
 def short(text: str, max_chars: int) -> str:
-    """Cut a text, and make it harmless: no control characters but line breaks and tabs, no half surrogates."""
+    """Cut a text, and make it harmless: of control characters only line breaks and tabs, no surrogates."""
     head = text[:max_chars]
     if not head.isprintable():
-        head = "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in head)
+        head = "".join(
+            one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in head
+        )
     return head if len(text) <= max_chars else f"{head}… ({len(text):,} characters)"

@@ -108,14 +108,14 @@ def results(batch):
 
 
 @given(drawn=rows())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_check_results_are_equal(postgres, drawn):
     """All results, credits and messages included, are the same on both engines, so the score is."""
     assert in_duckdb(drawn, results) == in_postgres(Hook(postgres), drawn, results)
 
 
 @given(drawn=rows())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_exact_profiles_are_equal(postgres, drawn):
     """Every metric of a small batch is the same on both engines, frequent values and ISO times included."""
 
@@ -134,7 +134,7 @@ def test_exact_profiles_are_equal(postgres, drawn):
 
 
 @given(drawn=rows())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_same_rows_fail_for_the_same_reasons(postgres, drawn):
     """What would be quarantined is the same on both engines."""
 

@@ -58,7 +58,7 @@ def test_get_model_gives_a_model_to_await(chat_server, connect):
 
     async def run():
         async with LLMHook().get_model() as model:
-            assert isinstance(model, HttpModel)
+            assert isinstance(model.model, HttpModel)
             assert (model.endpoint.model, model.endpoint.base_url) == ("small-1", chat_server.base_url)
             return await model.answer(ASK)
 

@@ -107,7 +107,7 @@ def test_the_signature_is_botocores_to_the_byte(aws, bedrock, frozen_time, regio
     """Authorization, date and session token of the same request at the same time, and its address."""
     aws(aws_session_token=TOKEN)
     model = bedrock(region_name=region).get_model()
-    request = model.wire.encode(ASK, model=MODEL, key=None)
+    request = model.model.wire.encode(ASK, model=MODEL, key=None)
     url = model.endpoint.base_url + request.path
     signed = model.endpoint.signer.sign("POST", url, request.headers, request.body)
     theirs = botocores_request(request.body, region)

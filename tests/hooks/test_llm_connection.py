@@ -51,7 +51,7 @@ def test_a_provider_brings_its_base_url(read, provider, base_url, wire):
     """So that a connection needs a model and a key at most."""
     model = read(password=KEY, extra={"provider": provider, "model": "m"})
     assert model.endpoint.base_url == base_url
-    assert type(model.wire) is wire
+    assert type(model.model.wire) is wire
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_azures_address_is_made_of_the_resources(read, host, api_version, base_u
     extra = {"provider": "azure_openai", "model": "prod-gpt-4o", "api_version": api_version}
     model = read(host=host, password=KEY, extra=extra)
     assert model.endpoint.base_url == base_url
-    assert model.wire.api_version == (api_version or "")
-    assert model.wire.headers(KEY)["api-key"] == KEY
+    assert model.model.wire.api_version == (api_version or "")
+    assert model.model.wire.headers(KEY)["api-key"] == KEY
 
 
 def test_of_azures_models_as_little_is_assumed_as_of_their_names(read):
@@ -79,11 +79,11 @@ def test_of_azures_models_as_little_is_assumed_as_of_their_names(read):
     extra = {"provider": "azure_openai", "model": "chat"}
     host = "https://res.openai.azure.com"
     model = read(host=host, password=KEY, extra=extra)
-    assert model.wire == AzureOpenAIChat("max_completion_tokens", send_temperature=False)
+    assert model.model.wire == AzureOpenAIChat("max_completion_tokens", send_temperature=False)
     model = read(
         host=host, password=KEY, extra=extra | {"send_temperature": True, "api_version": "2024-02-01"}
     )
-    assert model.wire == AzureOpenAIChat("max_tokens", send_temperature=True, api_version="2024-02-01")
+    assert model.model.wire == AzureOpenAIChat("max_tokens", send_temperature=True, api_version="2024-02-01")
 
 
 @pytest.mark.parametrize(("given", "region"), [("eu", "eu"), (" EU ", "eu"), ("us-gov", "us-gov"), ("", "")])
@@ -124,7 +124,7 @@ def test_a_connection_written_as_a_uri_is_understood(read, uri):
     model = read(uri=uri)
     assert model.endpoint.base_url == "http://localhost:8000/v1"
     assert (model.endpoint.key, model.endpoint.model, model.endpoint.timeout_s) == (KEY, "m", 30.0)
-    assert model.wire == OpenAIChat(send_temperature=False)
+    assert model.model.wire == OpenAIChat(send_temperature=False)
 
 
 def test_extras_reach_endpoint_and_wire(read):
@@ -159,7 +159,7 @@ def test_extras_reach_endpoint_and_wire(read):
     assert {name: getattr(endpoint, name) for name in names} == {name: extra[name] for name in names}
     assert (endpoint.max_body_bytes, endpoint.trust_env) == (2048, True)
     assert endpoint.headers == {"x-team": "data"}
-    assert model.wire == OpenAIChat("max_completion_tokens", send_temperature=False, extra_body={"top_k": 5})
+    assert model.model.wire == OpenAIChat("max_completion_tokens", send_temperature=False, extra_body={"top_k": 5})
 
 
 def test_extras_left_empty_in_the_form_take_their_defaults(read):
@@ -174,9 +174,9 @@ def test_extras_left_empty_in_the_form_take_their_defaults(read):
 def test_newer_models_get_what_they_accept(read):
     """Without the user knowing of it."""
     model = read(password=KEY, extra={"provider": "openai", "model": "gpt-5"})
-    assert model.wire == OpenAIChat("max_completion_tokens", send_temperature=False)
+    assert model.model.wire == OpenAIChat("max_completion_tokens", send_temperature=False)
     model = read(password=KEY, extra={"provider": "anthropic", "model": "claude-opus-5"})
-    assert model.wire == AnthropicMessages(send_temperature=False)
+    assert model.model.wire == AnthropicMessages(send_temperature=False)
 
 
 def test_anthropics_base_url_may_be_given_with_its_version(read):

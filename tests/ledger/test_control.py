@@ -191,14 +191,17 @@ def test_turns_are_waited_for(database):
 def test_a_cancelled_call_is_settled_at_its_worst_case(database):
     """Nothing stays reserved."""
 
+    asked = asyncio.Event()
+
     async def never(_request):
+        asked.set()
         await asyncio.Event().wait()
 
     one = model(database, never)
 
     async def cancel():
         task = asyncio.create_task(one.answer(CALL))
-        await asyncio.sleep(0.05)
+        await asked.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -217,6 +220,20 @@ def test_money_fails_closed_and_health_fails_open_without_a_ledger(tmp_path):
         ask(model(broken, handle))
     assert handle.served == []
     assert ask(model(broken, handle, accounts=())).text == "hi"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_ledger_that_comes_back_during_a_call_is_used(store, database):
+    """Its tables are made then: without them the healthy answer could not be noted."""
+    with ExitStack() as locks:
+
+        def handle(_request):
+            locks.close()
+            return httpx.Response(200, content=json.dumps(GOOD))
+
+        writer = locks.enter_context(store.open().write())
+        writer.execute("CREATE TABLE agent_budget (account TEXT PRIMARY KEY)")
+        assert ask(model(database, handle, accounts=())).text == "hi"
 
 
 def test_every_try_is_recorded_without_content(database):

@@ -109,7 +109,7 @@ def assert_measured(profile, columns):
 
 
 @given(columns=batches())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_exact_metrics_equal_pandas(columns):
     """Every metric of the full profile, of each kind of column, is what pandas computes of the same values."""
     with tempfile.TemporaryDirectory() as folder:

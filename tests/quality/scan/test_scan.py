@@ -4,7 +4,13 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from airflow_agent_provider.exceptions import ColumnNotFound, ConfigurationError, DataError, EmptyBatch
+from airflow_agent_provider.exceptions import (
+    BatchTooLarge,
+    ColumnNotFound,
+    ConfigurationError,
+    DataError,
+    EmptyBatch,
+)
 from airflow_agent_provider.quality import metrics
 from airflow_agent_provider.quality.checks import (
     AcceptedValues,
@@ -197,12 +203,49 @@ def test_what_is_asked_twice_is_measured_once(batch_of):
 
 def test_a_wide_batch_takes_more_statements_and_the_same_numbers(batch_of, monkeypatch):
     """Where a statement is full the next one goes on; no metric is lost between them."""
-    columns = {f"c{place}": [place, None, place] for place in range(30)}
+    columns = {f"c{place}": [place, None, place] for place in range(12)}
     whole = scan(batch_of(**columns), [Unique("c1")])
     monkeypatch.setattr("airflow_agent_provider.quality.statement.MOST_OUTPUTS", 17)
     parts = scan(batch_of(**columns), [Unique("c1")])
     assert parts.sql.count(";") > 5
     assert (parts.profile, parts.results) == (whole.profile, whole.results)
+
+
+class Cramped:
+    """A batch whose engine has memory for two columns at a time."""
+
+    def __init__(self, batch):
+        self.batch = batch
+        self.read = []
+
+    def __getattr__(self, name):
+        return getattr(self.batch, name)
+
+    def rows(self, sql, *, max_rows):
+        columns = {column.name for column in self.batch.columns() if f'"{column.name}"' in sql}
+        if len(columns) > 2:
+            raise BatchTooLarge("two columns at most")
+        self.read.append(columns)
+        return self.batch.rows(sql, max_rows=max_rows)
+
+
+def test_a_batch_that_does_not_fit_memory_is_read_column_by_column(batch_of):
+    """What cannot be held at once is read in halves, each column in one of them, to the same numbers."""
+    batch = batch_of(**{f"c{place}": [place, None, place] for place in range(7)})
+    checks = [NotNull("c1"), Unique("c1", "c2"), CustomSql("c3 > c4"), Between("c5", 0, 9)]
+    cramped = Cramped(batch)
+    parts, whole = scan(cramped, checks), scan(batch, checks)
+    assert (parts.profile, parts.results) == (whole.profile, whole.results)
+    read = [name for columns in cramped.read for name in columns]
+    assert len(cramped.read) > 3
+    assert max(map(read.count, read)) <= 2  # Unique needs its columns together, once more
+
+
+def test_a_column_that_does_not_fit_memory_is_an_error(batch_of):
+    """When nothing is left to split the engine's own error is raised."""
+    cramped = Cramped(batch_of(a=[1], b=[1], c=[1]))
+    with pytest.raises(BatchTooLarge, match="two columns"):
+        scan(cramped, [Unique("a", "b", "c")], profile="none")
 
 
 def test_a_missing_column_is_named_with_what_comes_near(batch_of):
