@@ -26,6 +26,7 @@ EXCERPT_CHARS = 12
 TELLING_CHARS = 5
 SHORT_CHARS = 4
 STRUCK = "[prompt]"
+CUT_OFF = "..."
 # A character as servers write it: escaped by number, escaped by letter, or plain.
 _UNIT = re.compile(r"\\u([0-9a-fA-F]{4})|\\[nrtbf\"'\\/]|(.)", re.DOTALL)
 _GAP = re.compile(r"(?:\\[nrtbf\"'\\/]|[\W_])+")
@@ -45,6 +46,7 @@ def without_prompt(text: str, call: CallModel) -> str:
         *_excerpts(plain, spans, prompt),
         *_telling(text, " ".join(said).lower()),
         *_short(plain, spans, said),
+        *(_cut_off(plain, spans, prompt) if text.endswith(CUT_OFF) else ()),
     ]
     return _struck(text, marks)
 
@@ -87,6 +89,15 @@ def _excerpts(plain: str, spans: list[tuple[int, int]], prompt: str) -> Marks:
         if length:
             yield spans[start][0], spans[start + len(plain[start : start + length].rstrip()) - 1][1]
         start += length or 1
+
+
+def _cut_off(plain: str, spans: list[tuple[int, int]], prompt: str) -> Marks:
+    """Find the beginning of an excerpt that was cut off together with the text."""
+    for start in range(max(len(plain) - EXCERPT_CHARS, 0), len(plain) - SHORT_CHARS):
+        tail = plain[start:].strip()
+        if plain[start - 1 : start] in {"", " "} and len(tail) >= SHORT_CHARS and tail in prompt:
+            yield spans[start][0], spans[-1][0]
+            return
 
 
 def _shared(text: str, prompt: str) -> int:

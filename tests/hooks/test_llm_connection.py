@@ -159,7 +159,9 @@ def test_extras_reach_endpoint_and_wire(read):
     assert {name: getattr(endpoint, name) for name in names} == {name: extra[name] for name in names}
     assert (endpoint.max_body_bytes, endpoint.trust_env) == (2048, True)
     assert endpoint.headers == {"x-team": "data"}
-    assert model.model.wire == OpenAIChat("max_completion_tokens", send_temperature=False, extra_body={"top_k": 5})
+    assert model.model.wire == OpenAIChat(
+        "max_completion_tokens", send_temperature=False, extra_body={"top_k": 5}
+    )
 
 
 def test_extras_left_empty_in_the_form_take_their_defaults(read):

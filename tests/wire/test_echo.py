@@ -70,6 +70,13 @@ def test_a_short_prompt_is_struck_whole():
     )
 
 
+def test_the_beginning_of_an_excerpt_is_struck_where_the_text_was_cut():
+    """Also when it is a single word; a word that is none of the prompt's stays."""
+    assert without_prompt("does not accept: Customer Ad...", CALL) == "does not accept: [prompt]..."
+    assert without_prompt("does not accept: Custom...", CALL) == "does not accept: [prompt]..."
+    assert without_prompt("does not accept: temperature...", CALL) == "does not accept: temperature..."
+
+
 @pytest.mark.parametrize(
     "said",
     [
