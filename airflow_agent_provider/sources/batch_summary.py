@@ -8,7 +8,6 @@ read nor counted.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlglot import exp
@@ -73,40 +72,28 @@ def summarise_batch(
     )
 
 
-@dataclass(frozen=True, slots=True)
 class _Narrow:
     """A batch of which only some columns are known."""
 
-    whole: Batch
-    shown: tuple[Column, ...]
-
-    @property
-    def label(self) -> str:
-        return self.whole.label
-
-    @property
-    def dialect(self) -> str:
-        return self.whole.dialect
-
-    @property
-    def relation(self) -> str:
-        return self.whole.relation
+    def __init__(self, whole: Batch, shown: tuple[Column, ...]) -> None:
+        self.label, self.dialect, self.relation = whole.label, whole.dialect, whole.relation
+        self._whole, self._shown = whole, shown
 
     def columns(self) -> tuple[Column, ...]:
-        return self.shown
+        return self._shown
 
     def sample(self, every: int) -> str:
-        return self.whole.sample(every)
+        return self._whole.sample(every)
 
     def rows(self, sql: str, *, max_rows: int) -> list[dict[str, Any]]:
-        return self.whole.rows(sql, max_rows=max_rows)
+        return self._whole.rows(sql, max_rows=max_rows)
 
     def write_quarantine(self, target: str, batch_key: str, sql: str) -> int:
-        return self.whole.write_quarantine(target, batch_key, sql)
+        return self._whole.write_quarantine(target, batch_key, sql)
 
 
 def _field(column: Column, profile: ColumnProfile | None, *, sensitive: bool) -> Field:
-    metrics = {name: one.value for name, one in profile.metrics.items()} if profile else {}
+    metrics: dict[str, Any] = {name: one.value for name, one in profile.metrics.items()} if profile else {}
     nulls = metrics.get("null_count")
     statistics = {
         NAMES[name]: value for name, value in metrics.items() if name in NAMES and value is not None

@@ -57,8 +57,20 @@ def ingest(
             return _avro_file(path, bounds, sensitive, label)
         data = Files(path)
     if isinstance(data, Source):
+        from airflow_agent_provider.sources.batch_summary import summarise_batch
+
         with data.open() as batch:
-            return _summarise_batch(
-                batch, type(data).__name__.lower(), bounds, sensitive, label or data.label
-            )
+            return summarise_batch(batch, type(data).__name__.lower(), bounds, sensitive, label or data.label)
     return summarise(data, codec, bounds, sensitive, label)
+
+
+def _avro_file(path: str, bounds: Bounds, sensitive: Collection[str], label: str) -> Summary:
+    try:
+        with Path(path).open("rb") as file:
+            return summarise_container(file, bounds, sensitive, label or path)
+    except (FileNotFoundError, IsADirectoryError):
+        raise SourceNotFound(
+            f"{path}: no such file on this worker; check the path, and whether the load has run"
+        ) from None
+    except OSError as error:
+        raise SourceUnavailable(f"{path}: cannot be read ({error.strerror})") from None

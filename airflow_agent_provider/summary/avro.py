@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 from airflow_agent_provider.exceptions import DataError
 from airflow_agent_provider.summary import avro_schema
@@ -47,7 +47,7 @@ class Avro:
 
     schema: Any
     framed: bool = False
-    kind = "avro"
+    kind: ClassVar[str] = "avro"
 
     @cached_property
     def _loaded(self) -> Any:
@@ -161,7 +161,7 @@ class Container:
         :raises DataError: when it is larger than may be, or not what it says.
         """
         too_large = DataError(
-            f"the Avro block at byte {block.offset} holds more than payload_bytes={bounds.payload_bytes} bytes"
+            f"the Avro block at byte {block.offset} holds more than payload_bytes={bounds.payload_bytes:,}"
         )
         if block.size > bounds.payload_bytes:
             raise too_large

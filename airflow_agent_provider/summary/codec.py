@@ -11,7 +11,7 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from airflow_agent_provider.exceptions import ConfigurationError, DataError
 from airflow_agent_provider.summary.fields import Fields
@@ -47,7 +47,7 @@ class Codec(Protocol):
 class Json:
     """One JSON value in UTF-8."""
 
-    kind = "json"
+    kind: ClassVar[str] = "json"
 
     def decode(self, payload: bytes) -> Any:
         try:
@@ -66,7 +66,7 @@ class Json:
 class Text:
     """Text in UTF-8."""
 
-    kind = "text"
+    kind: ClassVar[str] = "text"
 
     def decode(self, payload: bytes) -> str:
         try:

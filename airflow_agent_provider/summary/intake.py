@@ -25,7 +25,7 @@ from typing import Any
 
 from airflow_agent_provider.exceptions import ConfigurationError, DataError
 from airflow_agent_provider.summary.avro import MAGIC, Avro, summarise_container
-from airflow_agent_provider.summary.codec import Codec, Json, Text
+from airflow_agent_provider.summary.codec import Codec, Text
 from airflow_agent_provider.summary.fields import Fields
 from airflow_agent_provider.summary.frame import is_frame, summarise_frame
 from airflow_agent_provider.summary.kafka import is_message, summarise_messages

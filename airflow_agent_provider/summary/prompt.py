@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 MIN_CHARS = 200
 MAX_LINE_CHARS = 500
+MAX_MORE_CHARS = 48  # what it takes to say how many lines were left out
+MIN_CUT_CHARS = 40
 SAMPLE_SHARE = 0.3
-UNITS = {"length": "characters", "bytes": "bytes", "items": "items"}
+UNITS = {"length": "character", "bytes": "byte", "items": "item"}
 
 
 def written(summary: Summary, max_chars: int) -> str:
@@ -34,16 +36,16 @@ def written(summary: Summary, max_chars: int) -> str:
         raise ConfigurationError(f"to_prompt(max_chars={max_chars}): must be at least {MIN_CHARS}")
     text = _Text(max_chars)
     text.add([_heading(summary)])
-    text.add([f"{name}: {_json(value)}" for name, value in summary.facts.items()], "facts")
-    text.add([f"Note: {note}" for note in summary.notes], "notes")
+    text.add([f"{name}: {_json(value)}" for name, value in summary.facts.items()], "fact")
+    text.add([f"Note: {note}" for note in summary.notes], "note")
     sample = [f"  {_json(row, None)}" for row in summary.sample]
     reserved = (
         min(sum(map(len, sample)) + len(sample) + MIN_CHARS // 2, int(SAMPLE_SHARE * text.left))
         if sample
         else 0
     )
-    text.add([f"  {_field(one)}" for one in summary.fields], "fields", "Fields:", reserved)
-    text.add(sample, "rows", "Sample:")
+    text.add([f"  {_field(one)}" for one in summary.fields], "field", "Fields:", reserved)
+    text.add(sample, "row", "Sample:")
     return str(text)
 
 
@@ -58,19 +60,20 @@ class _Text:
         return "\n".join(self._lines)
 
     def add(self, lines: Sequence[str], noun: str = "", title: str = "", reserved: int = 0) -> None:
-        """Add as many lines as fit, and how many did not."""
+        """Add as many lines as fit, and how many did not; of the first line at least the beginning."""
         if not lines:
             return
         room = self.left - reserved - (len(title) + 1 if title else 0)
         taken = _that_fit(lines, room)
         if len(taken) < len(lines):
-            more = f"  ({len(lines) - len(taken)} more {noun} left out)"
-            taken = _that_fit(lines, room - len(more) - 1)
-            more = f"  ({len(lines) - len(taken)} more {noun} left out)"
-            taken.append(more)
-            if sum(map(len, taken)) + len(taken) > room:
-                return
-        self._put([title, *taken] if title else taken)
+            taken = _that_fit(lines, room - MAX_MORE_CHARS)
+            cut = lines[0][: room - MAX_MORE_CHARS - 2]
+            if not taken and len(cut) > MIN_CUT_CHARS:
+                taken = [f"{cut}…"]
+            left = len(lines) - len(taken)
+            taken += [f"  ({_count(left, noun)} left out)"] if left and room > MAX_MORE_CHARS else []
+        if taken:
+            self._put([title, *taken] if title else taken)
 
     def _put(self, lines: Sequence[str]) -> None:
         self._lines += lines
@@ -121,9 +124,9 @@ def _statistics(found: dict[str, Any]) -> list[str]:
         if low in found:
             parts.append(f"{_figure(found[low])} to {_figure(found[high])}")
     for name, unit in UNITS.items():
-        low, high = found.get(f"min_{name}"), found.get(f"max_{name}")
-        if low is not None and high is not None:
-            parts.append(f"{low:,} {unit}" if low == high else f"{low:,} to {high:,} {unit}")
+        least, most = found.get(f"min_{name}"), found.get(f"max_{name}")
+        if least is not None and most is not None:
+            parts.append(_count(most, unit) if least == most else f"{least:,} to {_count(most, unit)}")
     known = {
         *(f"{end}_{name}" for name in UNITS for end in ("min", "max")),
         "min",
@@ -142,7 +145,7 @@ def _statistics(found: dict[str, Any]) -> list[str]:
 def _figure(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return str(value)  # a whole number may be a year or an id: no separators
 
 
 def _count(number: int, noun: str) -> str:

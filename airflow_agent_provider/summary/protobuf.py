@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_agent_provider.exceptions import ConfigurationError, DataError
 from airflow_agent_provider.summary.codec import missing, unframed
@@ -45,7 +45,7 @@ class Protobuf:
     message: Any
     descriptors: bytes | None = None
     framed: bool = False
-    kind = "protobuf"
+    kind: ClassVar[str] = "protobuf"
 
     @cached_property
     def _class(self) -> Any:
@@ -231,7 +231,7 @@ def _googles(name: str) -> Any:
         module = import_module(f"google.protobuf.{found[1] if found else ''}_pb2")
     except ImportError:
         raise ConfigurationError(
-            f"Protobuf(descriptors=...): {name} is imported, but not in them; run protoc with --include_imports"
+            f"Protobuf(descriptors=...): {name} is imported but not there; run protoc with --include_imports"
         ) from None
     file = FileDescriptorProto()
     module.DESCRIPTOR.CopyToProto(file)
@@ -242,7 +242,7 @@ def _behind_indexes(payload: bytes) -> bytes:
     """Take off the message's place in its file: how many numbers (zigzag), then the numbers."""
     number, place = _varint(payload, 0)
     if number >> 1 > MAX_INDEXES:
-        raise DataError("too many message indexes behind the schema registry's header; leave out framed=True")
+        raise DataError("too many message indexes behind the schema registry's header: leave out framed")
     for _ in range(number >> 1):
         _, place = _varint(payload, place)
     return payload[place:]

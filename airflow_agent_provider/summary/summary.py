@@ -20,7 +20,6 @@ from typing import Any
 from airflow_agent_provider.exceptions import ConfigurationError
 from airflow_agent_provider.summary.prompt import written
 
-
 MAX_DEPTH = 50
 
 

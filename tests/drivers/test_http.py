@@ -1,8 +1,7 @@
 """
 The HTTP driver against a real server that misbehaves in every way.
 
-``serving`` runs an asyncio server in the test's own loop. Each request is answered
-by the next line of a script; the last line answers all that follow.
+``serving`` runs an asyncio server in the test's own loop; see ``faulty_server.py`` for the lines.
 """
 
 import asyncio
@@ -11,12 +10,11 @@ import json
 import logging
 import random
 import threading
-import time
-from contextlib import asynccontextmanager, closing, suppress
-from dataclasses import dataclass, field
+from contextlib import closing
 
 import httpx
 import pytest
+from faulty_server import BROKEN, REPLY, damaged, drip, endless, http, serving, silent
 
 from airflow_agent_provider.core.effects import CallModel
 from airflow_agent_provider.core.messages import Message, ModelReply
@@ -36,75 +34,6 @@ from airflow_agent_provider.wire.openai_chat import OpenAIChat
 KEY = "sk-secret-123"
 PROMPT = "a private question"
 ASK = CallModel((Message("user", PROMPT),), max_tokens=64)
-REPLY = json.dumps({"choices": [{"message": {"content": "12 rows"}, "finish_reason": "stop"}]}).encode()
-
-
-def http(status=200, body=REPLY, **headers):
-    """A whole HTTP response."""
-    headers = {"content_length": len(body), "content_type": "application/json"} | headers
-    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {status} X\r\n{lines}\r\n".encode() + body
-
-
-@dataclass
-class Server:
-    """What the server saw."""
-
-    port: int = 0
-    connections: int = 0
-    busy: int = 0
-    most_busy: int = 0
-    requests: list = field(default_factory=list)
-    arrivals: list = field(default_factory=list)
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def base_url(self):
-        return f"http://127.0.0.1:{self.port}/v1"
-
-
-@asynccontextmanager
-async def serving(*script):
-    """Run a server; a line is a response's bytes or a coroutine function of the stream writer."""
-    seen = Server()
-
-    async def read(reader):
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
-        seen.requests.append((head.decode(), await reader.readexactly(length)))
-        seen.arrivals.append(time.monotonic())
-        seen.asked.set()
-
-    async def answer(writer):
-        line = script[min(len(seen.requests), len(script)) - 1]
-        if isinstance(line, bytes):
-            writer.write(line)
-            await writer.drain()
-        else:
-            await line(writer)
-
-    async def handle(reader, writer):
-        seen.connections += 1
-        with suppress(asyncio.IncompleteReadError, ConnectionError), closing(writer):
-            while True:
-                await read(reader)
-                seen.busy += 1
-                seen.most_busy = max(seen.busy, seen.most_busy)
-                try:
-                    await answer(writer)
-                finally:
-                    seen.busy -= 1
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    seen.port = server.sockets[0].getsockname()[1]
-    try:
-        yield seen
-    finally:
-        server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
 
 def model_at(base_url, **settings):
@@ -348,79 +277,6 @@ def test_a_broken_answer_is_tried_again():
 # Servers that misbehave
 
 
-async def drip(writer):
-    """One byte at a time, for ever."""
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
-    while True:
-        writer.write(b" ")
-        await writer.drain()
-        await asyncio.sleep(0.01)
-
-
-async def endless(writer):
-    """A chunked body without end, as fast as it goes."""
-    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
-    while True:
-        writer.write(b"1000\r\n" + b" " * 4096 + b"\r\n")
-        await writer.drain()
-
-
-async def endless_head(writer):
-    """Headers without end."""
-    writer.write(b"HTTP/1.1 200 OK\r\n")
-    while True:
-        writer.write(b"x-more: " + b"a" * 1000 + b"\r\n")
-        await writer.drain()
-        await asyncio.sleep(0)
-
-
-async def silent(writer):
-    """Nothing at all."""
-    await asyncio.sleep(3600)
-
-
-async def reset(writer):
-    """Half a head, then a reset."""
-    writer.write(b"HTTP/1.1 200")
-    writer.transport.abort()
-
-
-async def hang_up(writer):
-    """Nothing, and goodbye."""
-    writer.close()
-
-
-async def half_body(writer):
-    """Less than content-length says."""
-    writer.write(http(content_length=len(REPLY) + 10))
-    writer.close()
-
-
-async def half_chunk(writer):
-    """A chunked body that breaks off."""
-    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n10\r\n{}")
-    writer.close()
-
-
-BROKEN = {
-    "half body": half_body,
-    "half chunk": half_chunk,
-    "reset": reset,
-    "hang up": hang_up,
-    "not http": b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
-    "no json": http(body=b"<html>hello</html>", content_type="text/html"),
-    "nothing": http(body=b""),
-    "no content": b"HTTP/1.1 204 No Content\r\n\r\n",
-    "bad length": b"HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n{}",
-    "two lengths": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
-    "bad chunk": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
-    "broken gzip": http(body=b"no gzip", content_encoding="gzip"),
-    "cut gzip": http(body=gzip.compress(REPLY)[:20], content_encoding="gzip"),
-    "unknown packing": http(body=b"\x00", content_encoding="br"),
-    "endless head": endless_head,
-}
-
-
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_answer_is_a_typed_error(name):
     """Named after the connection, without key, prompt, cause or context; the next call works."""
@@ -438,26 +294,6 @@ def test_a_broken_answer_is_a_typed_error(name):
     assert error.__cause__ is None
     assert error.__context__ is None
     assert reply.text == "12 rows"
-
-
-def damaged(dice):
-    """A good response with a few bytes cut off, cut out, doubled or changed."""
-    data = bytearray(http(x_request_id="r-1"))
-    for _ in range(dice.randint(1, 3)):
-        start = dice.randrange(len(data))
-        end = min(len(data), start + dice.randint(1, 12))
-        how = dice.randrange(4)
-        if how == 0:
-            del data[start:]
-        elif how == 1:
-            del data[start:end]
-        elif how == 2:
-            data[start:start] = data[start:end]
-        else:
-            data[start:end] = dice.randbytes(end - start)
-        if not data:
-            break
-    return bytes(data)
 
 
 def test_damaged_answers_give_a_reply_or_a_typed_error():

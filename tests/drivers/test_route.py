@@ -139,9 +139,11 @@ def test_the_first_connection_answers_and_is_named(database):
         500,
         503,
         429,
+        307,
         401,
         403,
         404,
+        413,
     ],
 )
 def test_what_another_connection_may_do_better_falls_over(database, line):

@@ -3,6 +3,8 @@
 import asyncio
 import dataclasses
 import json
+import random
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -132,6 +134,21 @@ def test_a_connections_replies_can_be_forgotten(shared, clock):
     cache.forget("llm")
     assert cache.find("k") is None
     assert cache.find("o")
+
+
+def test_workers_that_make_room_at_once_do_not_get_in_each_others_way(store, clock):
+    """Four of them keep the same few keys, with room for hardly any."""
+
+    def work(seed):
+        draw = random.Random(seed)
+        cache = LedgerCache(store.open(hold=True), ttl_s=60, max_bytes=2000)
+        for _ in range(25):
+            cache.keep(f"k{draw.randrange(6)}", "llm", ModelReply("x" * draw.randrange(300)))
+        cache.database.close()
+
+    LedgerCache(store.open(), ttl_s=60, clock=clock).find("makes the table")
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(4))) == [None] * 4
 
 
 def test_replies_of_older_journals_are_read():
