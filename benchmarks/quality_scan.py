@@ -161,7 +161,13 @@ def measure(name: str, path: str) -> None:
     else:
         run_scan(path, with_checks=name == "checks")
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
+    print(json.dumps([used.ru_utime + used.ru_stime, peak_rss_mb()]))
+
+
+def peak_rss_mb() -> float:
+    """Read this process's peak; not ru_maxrss, which starts at the peak of the process that forked."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 def sample(name: str, path: Path) -> tuple[float, float]:

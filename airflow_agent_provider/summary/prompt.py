@@ -39,11 +39,7 @@ def written(summary: Summary, max_chars: int) -> str:
     text.add([f"{name}: {_json(value)}" for name, value in summary.facts.items()], "fact")
     text.add([f"Note: {note}" for note in summary.notes], "note")
     sample = [f"  {_json(row, None)}" for row in summary.sample]
-    reserved = (
-        min(sum(map(len, sample)) + len(sample) + MIN_CHARS // 2, int(SAMPLE_SHARE * text.left))
-        if sample
-        else 0
-    )
+    reserved = min(sum(len(line) + 1 for line in sample), int(SAMPLE_SHARE * text.left))
     text.add([f"  {_field(one)}" for one in summary.fields], "field", "Fields:", reserved)
     text.add(sample, "row", "Sample:")
     return str(text)
