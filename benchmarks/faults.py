@@ -39,7 +39,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -174,7 +174,7 @@ async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         await reader.read(1000)
 
 
-async def _hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def _hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
@@ -408,8 +408,8 @@ def reservations_left(*, postgres: bool) -> list[str]:
     left = []
     for ledger in (None, "ledger_faults")[: 1 + postgres]:
         with ledger_database(ledger).read() as statements:
-            for row in statements.execute("SELECT account, micros FROM agent_reservation"):
-                left.append(f"reservation left: {row}")
+            rows = statements.execute("SELECT account, micros FROM agent_reservation")
+            left += [f"reservation left: {row}" for row in rows]
             [sums] = statements.execute(
                 "SELECT COUNT(*) AS accounts, SUM(requests) AS requests, SUM(reserved_micros) AS reserved, "
                 "SUM(reserved_tokens) AS tokens FROM agent_budget"
@@ -420,19 +420,18 @@ def reservations_left(*, postgres: bool) -> list[str]:
 
 
 @contextmanager
-def watched(findings: Findings) -> Iterator[None]:
+def watched(findings: Findings) -> Generator[None]:
     """Search all that is logged, and count resources that are dropped rather than closed."""
 
     def show(message: Any, category: type, *_: object) -> None:
         if issubclass(category, ResourceWarning):
             findings.leaks.append(f"{message}"[:300])
 
+    import airflow_agent_provider.hooks.llm  # noqa: F401, PLC0415  Airflow sets logging up when it is imported
+
     root, handler = logging.getLogger(), LogSearch(findings)
-    root.addHandler(handler)
+    root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG)
-    others = [one for one in root.handlers if one is not handler]
-    for one in others:
-        root.removeHandler(one)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", ResourceWarning)

@@ -11,6 +11,7 @@ metric                           kind     tags
 ``agent_provider.clearances``    counter  connection, status (compliant, redacted, refused)
 ===============================  =======  =========================================
 
+``outcome`` is ``answered``, ``cached`` (a kept reply, no call) or the name of an error.
 Tags reach the back end with OpenTelemetry or the influx dialect of StatsD; plain
 StatsD drops them (Airflow's documentation, "Metrics").
 """

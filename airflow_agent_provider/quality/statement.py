@@ -132,25 +132,24 @@ class Statement:
             exp.alias_(one.expression, one.alias) if one.over == "scalar" else exp.column(one.alias)
             for one in measures
         ]
-        query = exp.select(*outputs).with_(
-            BATCH,
-            as_=f"SELECT * FROM {self._batch.relation}",
-            materialized=False,
-            dialect=self._batch.dialect,
-        )
         part = [exp.alias_(one.expression, one.alias) for one in measures if one.over == "sample"]
+        whole = [exp.alias_(one.expression, one.alias) for one in measures if one.over == "batch"]
         groups = self._groups_read_by(measures)
         read = {column.name: column for one in [*part, *groups.values()] for column in _batch_columns(one)}
+
+        # In place: by default each step would copy all that stands so far.
+        query = exp.Select().select(*outputs, copy=False)
+        relation = f"SELECT * FROM {self._batch.relation}"
+        query.with_(BATCH, as_=relation, materialized=False, dialect=self._batch.dialect, copy=False)
         if read:
-            query = query.with_(SAMPLE, as_=self._sample(list(read.values())), materialized=True)
+            query.with_(SAMPLE, as_=self._sample(list(read.values())), materialized=True, copy=False)
         for name, rows in groups.items():
-            query = query.with_(name, as_=rows)
-        whole = [exp.alias_(one.expression, one.alias) for one in measures if one.over == "batch"]
-        query = query.with_("whole", as_=exp.select(*(whole or [exp.Literal.number(1)])).from_(BATCH)).from_(
-            "whole"
-        )
+            query.with_(name, as_=rows.copy(), copy=False)
+        query.with_("whole", as_=_aggregated(whole or [exp.Literal.number(1)], BATCH), copy=False)
+        query.from_("whole", copy=False)
         if part:
-            query = query.with_("part", as_=exp.select(*part).from_(SAMPLE)).join("part", join_type="cross")
+            query.with_("part", as_=_aggregated(part, SAMPLE), copy=False)
+            query.join("part", join_type="cross", copy=False)
         return query
 
     def _groups_read_by(self, measures: list[_Measure]) -> dict[str, exp.Select]:
@@ -165,6 +164,10 @@ class Statement:
     def _sample(self, columns: list[exp.Column]) -> exp.Select:
         relation = BATCH if self._every == 1 else self._batch.sample(self._every)
         return exp.select(*[one.copy() for one in columns]).from_(relation, dialect=self._batch.dialect)
+
+
+def _aggregated(expressions: Sequence[exp.Expr], source: str) -> exp.Select:
+    return exp.Select().select(*expressions, copy=False).from_(source, copy=False)
 
 
 def _grouped(column: exp.Column) -> exp.Select:

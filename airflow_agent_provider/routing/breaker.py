@@ -34,7 +34,7 @@ class BreakerRule:
     """
 
     failures: int = 3
-    cooldown_s: float = 30.0
+    cooldown_s: float = 60.0
     max_cooldown_s: float = 600.0
     probe_s: float = 120.0
 

@@ -57,6 +57,9 @@ MAX_MESSAGE_CHARS = 300
 MIN_SECRET_CHARS = 4
 # Servers echo keys half masked: "Incorrect API key provided: sk-ab****wxyz".
 MASK = "***"
+_INVISIBLE = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufffd]"
+)
 
 
 def require_success(response: WireResponse, secrets: tuple[str, ...] = ()) -> None:
@@ -80,7 +83,8 @@ def without_secrets(text: str, secrets: tuple[str, ...]) -> str:
 
 def server_message(body: bytes, secrets: tuple[str, ...] = ()) -> str:
     """Find the short text by which a server explains itself; empty when there is none."""
-    text = body[: 64 * 1024].decode("utf-8", "replace")
+    # Without what is not seen: a secret with a NUL between its letters, as UTF-16 has it, is one all the same.
+    text = _INVISIBLE.sub("", body[: 64 * 1024].decode("utf-8", "replace"))
     try:
         text = _message(json.loads(text))
     except (ValueError, RecursionError):
