@@ -33,6 +33,7 @@ MARK_BYTES = 16
 MAX_HEADER_BYTES = 1_000_000
 MAX_BLOCKS = 100_000
 MAX_LONG_BITS = 64
+MAX_XZ_BYTES = 80_000_000  # what xz itself may take: enough for its highest preset
 CODECS = ("null", "deflate", "bzip2", "xz", "snappy")
 
 
@@ -246,8 +247,8 @@ def _unpacked(codec: str, packed: bytes, max_bytes: int) -> bytes | None:
         inflating = zlib.decompressobj(-zlib.MAX_WBITS)
         found = inflating.decompress(packed, max_bytes + 1)
     else:
-        unpacking = bz2.BZ2Decompressor() if codec == "bzip2" else lzma.LZMADecompressor()
-        found = unpacking.decompress(packed, max_bytes + 1)
+        xz = lzma.LZMADecompressor(memlimit=MAX_XZ_BYTES) if codec == "xz" else None
+        found = (xz or bz2.BZ2Decompressor()).decompress(packed, max_bytes + 1)
     return found if len(found) <= max_bytes else None
 
 

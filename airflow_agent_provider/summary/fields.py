@@ -89,10 +89,10 @@ class Fields:
     def declare(
         self, parts: Sequence[str | None], declared: str = "", *, nullable: bool | None = None
     ) -> Node | None:
-        """Make a field known before any value is seen; None when there is no room for it."""
+        """Make a field known before any value is seen; None below a sensitive one, or without room."""
         node: Node | None = self.root
         for part in parts:
-            node = self._child(node, part) if node else None
+            node = self._child(node, part) if node and not node.sensitive else None
         if node:
             node.declared, node.nullable = declared, nullable
         return node
@@ -151,9 +151,9 @@ class Fields:
                 self.left_out = True
                 return None
             parts = (*parent.parts, key)
-            node = Node(parts, sensitive=parent.sensitive or self._is_sensitive(parts))
+            node = Node(parts, sensitive=self._is_sensitive(parts))
             parent.children[key] = node
-            self._number += key is not ITEMS
+            self._number += 1
         return node
 
     def _is_sensitive(self, parts: Sequence[str | None]) -> bool:

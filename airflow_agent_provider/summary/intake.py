@@ -19,7 +19,7 @@ Files and tables are opened a floor above (:mod:`airflow_agent_provider.sources.
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sized
 from itertools import chain, islice
 from typing import Any
 
@@ -34,7 +34,8 @@ from airflow_agent_provider.summary.summary import Bounds, Summary
 from airflow_agent_provider.summary.values import short, type_of
 
 BINARY = (bytes, bytearray, memoryview)
-OTHER_FRAMES = frozenset({"DataFrame", "LazyFrame", "Table", "RecordBatch"})
+# Iterable, but not over rows, or in another order in each process.
+NO_ROWS = frozenset({"DataFrame", "LazyFrame", "Table", "RecordBatch", "set", "frozenset"})
 
 
 def summarise(
@@ -58,20 +59,29 @@ def summarise(
         return _bytes(data, codec, bounds, sensitive, label)
     if is_frame(data):
         return summarise_frame(data, bounds, sensitive, label)
-    if is_message(data) and not isinstance(data, Mapping):
-        data = [data]
     if isinstance(data, Mapping) or type_of(data) in {"null", "boolean", "integer", "number"}:
-        return _rows([data], "json", None, bounds, sensitive, label)
-    if type(data).__name__ in OTHER_FRAMES or not isinstance(data, Iterable):
+        return _rows([data], 1, "json", Fields(bounds, sensitive), label)
+    return _iterable([data] if is_message(data) else data, codec, bounds, sensitive, label)
+
+
+def _iterable(
+    data: Any, codec: Codec | None, bounds: Bounds, sensitive: Collection[str], label: str
+) -> Summary:
+    if not isinstance(data, Iterable) or type(data).__name__ in NO_ROWS:
         raise DataError(
             f"a {type(data).__name__} cannot be ingested; give text, an object, a list, a pandas DataFrame, "
             "bytes with a codec, Kafka messages, a path or a source"
         )
     first = list(islice(rows := iter(data), 1))
+    rows = chain(first, rows)
     if first and is_message(first[0]):
-        return summarise_messages(chain(first, rows), codec, bounds, sensitive, label)
-    whole = data if hasattr(data, "__len__") else chain(first, rows)
-    return _rows(whole, codec.kind if codec else "json", codec, bounds, sensitive, label)
+        return summarise_messages(rows, codec, bounds, sensitive, label)
+    fields = Fields(bounds, sensitive)
+    known = len(data) if isinstance(data, Sized) else None
+    if codec is None:
+        return _rows(rows, known, "json", fields, label)
+    codec.declare(fields)
+    return _rows(_decoded(rows, codec, bounds), known, codec.kind, fields, label)
 
 
 def _text(text: str, bounds: Bounds, sensitive: Collection[str], label: str) -> Summary:
@@ -98,22 +108,14 @@ def _bytes(data: Any, codec: Codec | None, bounds: Bounds, sensitive: Collection
     if isinstance(value, str) and isinstance(codec, Text):
         return _text(value, bounds, sensitive, label)
     rows = value if isinstance(value, list) else [value]
-    return _rows(rows, codec.kind, codec, bounds, sensitive, label)
-
-
-def _rows(
-    rows: Iterable[Any],
-    kind: str,
-    codec: Codec | None,
-    bounds: Bounds,
-    sensitive: Collection[str],
-    label: str,
-) -> Summary:
     fields = Fields(bounds, sensitive)
-    if codec:
-        codec.declare(fields)
-    measured = measure(_decoded(rows, codec, bounds), fields)
-    known = len(rows) if isinstance(rows, Collection) else None
+    codec.declare(fields)
+    return _rows(rows, len(rows), codec.kind, fields, label)
+
+
+def _rows(rows: Iterable[Any], known: int | None, kind: str, fields: Fields, label: str) -> Summary:
+    """Summarise rows, of which so many are known to be."""
+    measured = measure(rows, fields)
     notes = fields.notes()
     if known is None and not measured.complete:
         notes.append(f"only the first {measured.rows:,} rows were read; there may be more")
@@ -123,15 +125,15 @@ def _rows(
         row_count=known if known is not None else measured.rows if measured.complete else None,
         measured_rows=measured.rows,
         fields=fields.described(),
-        sample=sample(measured.first, fields.shown, bounds),
+        sample=sample(measured.first, fields.shown, fields.bounds),
         notes=tuple(notes),
     )
 
 
-def _decoded(rows: Iterable[Any], codec: Codec | None, bounds: Bounds) -> Iterator[Any]:
-    """Give rows as they are; those that are bytes by the codec."""
+def _decoded(rows: Iterable[Any], codec: Codec, bounds: Bounds) -> Iterator[Any]:
+    """Read the rows that are bytes; give the others as they are."""
     for number, row in enumerate(rows):
-        if codec is None or not isinstance(row, BINARY):
+        if not isinstance(row, BINARY):
             yield row
         elif len(row) > bounds.payload_bytes:
             raise DataError(f"row {number}: longer than payload_bytes={bounds.payload_bytes}")

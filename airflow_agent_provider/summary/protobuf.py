@@ -63,10 +63,10 @@ class Protobuf:
         )
 
     def decode(self, payload: bytes) -> Any:
+        made = self._class()
         from google.protobuf.message import DecodeError
         from google.protobuf.unknown_fields import UnknownFieldSet
 
-        made = self._class()
         name = made.DESCRIPTOR.full_name
         try:
             made.ParseFromString(_behind_indexes(unframed(payload)) if self.framed else bytes(payload))

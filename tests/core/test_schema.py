@@ -28,7 +28,12 @@ SCHEMAS = st.recursive(
     lambda inner: (
         st.builds(lambda items: {"type": "array", "items": items, "minItems": 1, "maxItems": 2}, inner)
         | st.builds(
-            lambda a, b: {"type": "object", "properties": {"a": a, "b": b}, "required": ["a"], "additionalProperties": False},
+            lambda a, b: {
+                "type": "object",
+                "properties": {"a": a, "b": b},
+                "required": ["a"],
+                "additionalProperties": False,
+            },
             inner,
             inner,
         )
@@ -53,7 +58,9 @@ def test_an_unsupported_keyword_is_refused_where_it_stands():
 
 def test_violations_never_quote_the_value():
     """Values may be personal data."""
-    found = violations({"mail": "someone@example.org"}, {"properties": {"mail": {"maxLength": 3, "pattern": "^x"}}})
+    found = violations(
+        {"mail": "someone@example.org"}, {"properties": {"mail": {"maxLength": 3, "pattern": "^x"}}}
+    )
     assert len(found) == 2
     assert "someone" not in json.dumps(found)
 

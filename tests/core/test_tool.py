@@ -9,7 +9,9 @@ from airflow_agent_provider.core.tool import Tool, result_text, tool
 from airflow_agent_provider.exceptions import ConfigurationError
 
 
-def search(table: str, limit: int = 10, order: Literal["up", "down"] = "up", columns: list[str] | None = None) -> str:
+def search(
+    table: str, limit: int = 10, order: Literal["up", "down"] = "up", columns: list[str] | None = None
+) -> str:
     """Search a table."""
     return f"{table}{limit}{order}{columns}"
 

@@ -64,7 +64,7 @@ def test_whatever_the_data_the_bounds_hold(data, bounds, max_chars):
     if isinstance(data, (str, bytes, datetime, date, uuid.UUID)):
         data = [data]
     summary = ingest(data, bounds=bounds)
-    assert len(summary.fields) <= 2 * bounds.fields  # lists count once, with their items
+    assert len(summary.fields) <= bounds.fields
     assert len(summary.sample) <= bounds.sample_rows
     assert sum(len(json.dumps(row, ensure_ascii=False)) for row in summary.sample) <= bounds.sample_chars
     json.dumps(summary.to_json(), allow_nan=False, ensure_ascii=False).encode()
@@ -200,8 +200,8 @@ def test_a_cycle_ends_at_the_bound_on_depth():
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
 def test_nesting_a_million_deep_is_no_recursion_error(opening):
     """As a value it is cut at the bound; as JSON text it is refused by name."""
-    with pytest.raises(DataError, match="nested too deep|not JSON"):
-        ingest(opening * 1_000_000, codec=Json())
+    with pytest.raises(DataError, match="nested too deep to be read"):
+        ingest(opening * 500_000, codec=Json())
     deep = []
     for _ in range(200_000):
         deep = [deep] if opening == "[" else {"a": deep}
@@ -285,7 +285,7 @@ def test_what_is_no_json_is_a_data_error_without_its_text(text):
     assert "nope" not in str(refused.value)
 
 
-@pytest.mark.parametrize("data", [object(), len, 1j, datetime(2013, 1, 1, tzinfo=UTC)])
+@pytest.mark.parametrize("data", [object(), len, 1j, {1, 2}, datetime(2013, 1, 1, tzinfo=UTC)])
 def test_what_cannot_be_read_is_refused_by_its_kind(data):
     """The message says what can."""
     with pytest.raises(DataError, match="cannot be ingested; give text"):
@@ -314,7 +314,7 @@ def test_a_prompt_says_what_was_left_out():
 def test_a_prompt_reads_like_this():
     """The whole text, once."""
     rows = [{"carrier": "UA", "delay": 2.5}, {"carrier": "UA", "delay": None}, {"carrier": "AA"}]
-    assert ingest(rows, label="flights").to_prompt() == "\n".join([
+    assert ingest(rows, label="flights").to_prompt().splitlines() == [
         'Data "flights": json, 3 rows, 2 fields',
         "Fields:",
         '  carrier: text, never missing, 2 characters, distinct 2, frequent "UA" (2), "AA" (1)',
@@ -323,7 +323,7 @@ def test_a_prompt_reads_like_this():
         '  {"carrier": "UA", "delay": 2.5}',
         '  {"carrier": "UA", "delay": null}',
         '  {"carrier": "AA"}',
-    ])
+    ]
 
 
 def test_a_prompt_without_room_for_a_heading_is_refused():
@@ -341,7 +341,7 @@ def test_a_bound_that_makes_no_sense_is_refused(bound):
         Bounds(**bound)
 
 
-@pytest.mark.parametrize("data", [[], {}, "", (), set(), iter(())])
+@pytest.mark.parametrize("data", [[], {}, "", (), iter(())])
 def test_nothing_is_summarised_as_nothing(data):
     """An empty batch is no error here."""
     summary = ingest(data)

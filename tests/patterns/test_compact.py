@@ -1,6 +1,7 @@
 """Compaction as an effect, and ReAct within a memory's bounds; both driven by hand."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -152,6 +153,20 @@ def test_neither_the_prompt_nor_what_comes_of_it_passes_a_bound(texts, max_token
             assert Memo("prompt", call.messages).tokens <= (max_tokens or MAX_PROMPT_TOKENS)
         assert memory.bytes <= 50_000
         assert max_tokens is None or memory.tokens <= max_tokens
+
+
+def test_what_does_not_fit_one_prompt_is_summarised_by_the_next():
+    """No prompt is longer than a model can read; the oldest come first, and nothing is lost meanwhile."""
+    memory = replace(Memory().adding(*(turn(n, f"r{n} " * 1000) for n in range(60))), compact_at=0.001)
+    [call], compacted = finish(compact(memory))
+    assert 8_000 < Memo("prompt", call.messages).tokens <= MAX_PROMPT_TOKENS
+    assert compacted.memos[0].kind == SUMMARY
+    assert compacted.memos[1:] == memory.memos[len(memory.memos) - len(compacted.memos) + 1 :]
+    assert compacted.strained
+    [call], again = finish(compact(compacted))
+    assert GIST.text in call.messages[1].content
+    assert len(again.memos) < len(compacted.memos)
+    assert again.forgotten == 0
 
 
 def test_a_single_huge_memo_is_summarised_by_its_head():

@@ -14,7 +14,9 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 
 
 def asks(*requests):
-    return ModelReply("", tuple(ToolRequest(f"c{n}", *request) for n, request in enumerate(requests)), "tool_calls")
+    return ModelReply(
+        "", tuple(ToolRequest(f"c{n}", *request) for n, request in enumerate(requests)), "tool_calls"
+    )
 
 
 def play(flow, replies):
