@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_agent_provider.quality.verdict import Policy
     from airflow_agent_provider.routing.budget import Budget
     from airflow_agent_provider.sources.files import Files
+    from airflow_agent_provider.sources.ingest import ingest
     from airflow_agent_provider.sources.sql import Query, Table
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ _HOMES = {
     "RowCount": "quality.checks.volume",
     "Table": "sources.sql",
     "Unique": "quality.checks.uniqueness",
+    "ingest": "sources.ingest",
 }
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "RowCount",
     "Table",
     "Unique",
+    "ingest",
 ]
 
 

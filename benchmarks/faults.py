@@ -427,7 +427,7 @@ def watched(findings: Findings) -> Generator[None]:
         if issubclass(category, ResourceWarning):
             findings.leaks.append(f"{message}"[:300])
 
-    import airflow_agent_provider.hooks.llm  # noqa: F401, PLC0415  Airflow sets logging up when it is imported
+    import airflow_agent_provider.hooks.llm  # noqa: F401  Airflow sets logging up when it is imported
 
     root, handler = logging.getLogger(), LogSearch(findings)
     root.handlers[:] = [handler]

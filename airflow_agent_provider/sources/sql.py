@@ -20,7 +20,24 @@ from airflow_agent_provider.sources.source import Source
 if TYPE_CHECKING:
     from airflow_agent_provider.quality.batch import Batch
 
-DIALECTS = {"postgres": "postgres", "postgresql": "postgres"}
+# Connection types and what sqlglot calls their dialects. Postgres is proven; the others are translated.
+DIALECTS = {
+    "postgres": "postgres",
+    "postgresql": "postgres",
+    "bigquery": "bigquery",
+    "clickhouse": "clickhouse",
+    "databricks": "databricks",
+    "duckdb": "duckdb",
+    "gcpbigquery": "bigquery",
+    "mssql": "tsql",
+    "mysql": "mysql",
+    "oracle": "oracle",
+    "presto": "presto",
+    "redshift": "redshift",
+    "snowflake": "snowflake",
+    "sqlite": "sqlite",
+    "trino": "trino",
+}
 SHOWN_CHARS = 80
 
 
@@ -60,6 +77,9 @@ class Table(Source):
         return f"{self.conn_id}.{self.table}{where}"
 
     def open(self) -> AbstractContextManager[Batch]:
+        from sqlglot import exp
+
+        from airflow_agent_provider.engines.any_sql import open_translated
         from airflow_agent_provider.engines.dbapi import open_table
         from airflow_agent_provider.quality.expressions import parse_condition, parse_table
 
@@ -69,6 +89,11 @@ class Table(Source):
         if self.where:
             where = parse_condition(self.where, dialect, f"Table(where={_shortened(self.where)!r})")
         columns = tuple(self.columns) if self.columns else None
+        if dialect != "postgres":
+            names: list[exp.Expr] = [exp.column(name, quoted=True) for name in columns or ()]
+            select = exp.select(*(names or [exp.Star()])).from_(table)
+            select = select.where(exp.paren(where)) if where is not None else select
+            return open_translated(hook, select, label=self.label, target=dialect)
         return open_table(hook, table, label=self.label, where=where, columns=columns)
 
 
@@ -100,11 +125,14 @@ class Query(Source):
         return f"{self.conn_id}: {_shortened(self.sql)}"
 
     def open(self) -> AbstractContextManager[Batch]:
+        from airflow_agent_provider.engines.any_sql import open_translated
         from airflow_agent_provider.engines.dbapi import open_query
         from airflow_agent_provider.quality.expressions import parse_query
 
         hook, dialect = connect(self.conn_id)
         query = parse_query(self.sql, dialect, f"Query(sql={_shortened(self.sql)!r})")
+        if dialect != "postgres":
+            return open_translated(hook, query, label=self.label, target=dialect)
         return open_query(hook, query, label=self.label)
 
 

@@ -25,6 +25,7 @@ from typing import Any
 from airflow_agent_provider.exceptions import DataError
 from airflow_agent_provider.summary.codec import missing
 from airflow_agent_provider.summary.fields import ITEMS, Fields, part_name
+from airflow_agent_provider.summary.values import shown
 
 MAX_HEIGHT = 64
 MAX_NODES = 10_000
@@ -47,16 +48,18 @@ def load(schema: Any) -> Any:
         from fastavro.read import LOGICAL_READERS
     except ImportError:
         raise missing("fastavro", "avro", "Avro") from None
-    if isinstance(schema, (str, bytes)) and schema[:1].strip() not in (b"", ""):
+    if isinstance(schema, (str, bytes)):
         schema = _json(schema)
     _require_shallow(schema)
     for kind in ("bytes", "fixed"):
         LOGICAL_READERS[f"{kind}-{DECIMAL}"] = _decimal
     try:
-        parsed = parse_schema(_with_own_decimals(schema))
-    except Exception as error:  # noqa: BLE001 - fastavro raises KeyError, TypeError and its own at random
+        parsed = parse_schema(_ours(schema))
+        _Walk().shape(parsed, 0)
+    except DataError:
+        raise
+    except Exception as error:  # noqa: BLE001 - fastavro raises KeyError, TypeError and its own, and lets some pass
         raise DataError(f"not an Avro schema ({type(error).__name__})") from None
-    _Walk().shape(parsed, 0)
     return parsed
 
 
@@ -90,12 +93,13 @@ def _require_shallow(schema: Any) -> None:
     raise DataError(f"the Avro schema is nested deeper than {MAX_HEIGHT} types, or too large")
 
 
-def _with_own_decimals(schema: Any) -> Any:
+def _ours(schema: Any) -> Any:
+    """Copy a schema: decimals are read by us, and no mark says that fastavro has checked it already."""
     if isinstance(schema, (list, tuple)):
-        return [_with_own_decimals(one) for one in schema]
+        return [_ours(one) for one in schema]
     if not isinstance(schema, Mapping):
         return schema
-    copied = {name: _with_own_decimals(one) for name, one in schema.items()}
+    copied = {name: _ours(one) for name, one in schema.items() if not str(name).startswith("__")}
     if copied.get("logicalType") == "decimal":
         copied["logicalType"] = DECIMAL
     return copied
@@ -216,5 +220,6 @@ def _type_text(schema: Any) -> str:
         return part_name(schema)
     logical = schema.get("logicalType")
     if logical == DECIMAL:
-        return f"decimal({schema.get('precision')}, {schema.get('scale', 0)})"
+        sizes = (schema.get("precision"), schema.get("scale", 0))
+        return f"decimal({', '.join(str(shown(one, 0)) if isinstance(one, int) else '?' for one in sizes)})"
     return part_name(str(logical or schema["type"]))

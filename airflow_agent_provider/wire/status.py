@@ -83,7 +83,7 @@ def without_secrets(text: str, secrets: tuple[str, ...]) -> str:
 
 def server_message(body: bytes, secrets: tuple[str, ...] = ()) -> str:
     """Find the short text by which a server explains itself; empty when there is none."""
-    # Without what is not seen: a secret with a NUL between its letters, as UTF-16 has it, is one all the same.
+    # Without what is not seen: a secret with a NUL between its letters, as in UTF-16, is one all the same.
     text = _INVISIBLE.sub("", body[: 64 * 1024].decode("utf-8", "replace"))
     try:
         text = _message(json.loads(text))

@@ -156,7 +156,12 @@ def test_an_avro_file_is_read_by_its_path(tmp_path):
 def test_a_single_value_is_read_by_the_schema_given():
     """As JSON text or as an object; with or without the schema registry's header."""
     data = payload(flight(1))
-    for codec in (Avro(SCHEMA), Avro(fastavro.schema.parse_schema(SCHEMA)), Avro(json.dumps(SCHEMA))):
+    for codec in (
+        Avro(SCHEMA),
+        Avro(fastavro.schema.parse_schema(SCHEMA)),
+        Avro(json.dumps(SCHEMA, indent=1)),
+        Avro(f" {json.dumps(SCHEMA)}\n"),
+    ):
         assert ingest(data, codec=codec).sample[0]["carrier"] == "AA"
     framed = b"\x00\x00\x00\x00\x07" + data
     assert ingest(framed, codec=Avro(SCHEMA, framed=True)).row_count == 1
@@ -296,7 +301,11 @@ LAUGHS = {
         ({"type": "nonsense"}, "not an Avro schema"),
         ({}, "not an Avro schema"),
         (7, "not an Avro schema"),
+        ({"type": "fixed", "name": "F", "size": "x"}, "not an Avro schema"),
+        ({"type": "fixed", "__fastavro_parsed": True, "__named_schemas": {}}, "not an Avro schema"),
+        ({"type": "array", "items": "null", "__fastavro_parsed": True}, "items without size"),
         ("{", "not JSON"),
+        ("", "not JSON"),
         ("[" * 5000, "not JSON"),
         (None, "not an Avro schema"),
     ],

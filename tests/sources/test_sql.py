@@ -82,13 +82,10 @@ def test_an_unknown_connection_says_how_to_create_it():
         Table("nowhere", "flights").open()
 
 
-@pytest.mark.parametrize(
-    ("uri", "said"), [("http://x", "is of type 'http'"), ("sqlite:///x.db", "is of type 'sqlite'")]
-)
-def test_a_connection_that_cannot_be_measured_says_what_can(monkeypatch, uri, said):
+def test_a_connection_that_cannot_be_measured_says_what_can(monkeypatch):
     """Other types of connection are told apart from a missing one."""
-    monkeypatch.setenv("AIRFLOW_CONN_OTHER", uri)
-    with pytest.raises(ConfigurationError, match=f"{said}.*measured in: postgres"):
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", "http://x")
+    with pytest.raises(ConfigurationError, match=r"is of type 'http'.*measured in: .*postgres"):
         Table("other", "flights").open()
 
 
