@@ -53,3 +53,7 @@ class Control(Protocol):
     async def failed(self, ticket: Any, error: BaseException) -> None:
         """Settle a try that was not: its cost is nothing or, when it may have been billed, the worst case."""
         ...
+
+    async def aclose(self) -> None:
+        """Close what is held open between calls; the control stays usable."""
+        ...

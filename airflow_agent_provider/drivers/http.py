@@ -105,8 +105,10 @@ class HttpModel:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop; the model stays usable."""
+        """Close the connections of the running event loop, and the control's; the model stays usable."""
         await self._lanes.aclose()
+        if self.control is not None:
+            await self.control.aclose()
 
     async def answer(self, call: CallModel) -> ModelReply:
         """

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import ssl
 import urllib.request
 import zlib
@@ -33,6 +34,12 @@ import httpx
 from airflow_agent_provider.drivers.endpoint import Endpoint
 from airflow_agent_provider.exceptions import ConfigurationError, ModelUnavailable
 from airflow_agent_provider.wire.status import SUCCESS
+
+# Its debug lines quote headers and broken bodies, in which servers echo keys and prompts. A level that a
+# person set for it stands.
+_transport_log = logging.getLogger("httpcore")
+if _transport_log.level == logging.NOTSET:
+    _transport_log.setLevel(logging.INFO)
 
 ERROR_BODY_BYTES = 64 * 1024
 # An agent thinks and runs tools between calls: httpx's 5 s would cost it a TLS handshake each time.

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -64,9 +65,10 @@ class Connections:
         self._open_one = open_one
         self._hold = hold
         self._lost = lost
-        self._held: Any = None
-        self._owner = os.getpid()
+        self._held = _Held()
         self._turn = threading.Lock()
+        # Not __del__: the garbage collector might finalize the connection first, which complains.
+        weakref.finalize(self, self._held.drop)
 
     @contextmanager
     def transaction(self, begin: Callable[[Any], None]) -> Generator[Any]:
@@ -86,16 +88,10 @@ class Connections:
             yield cursor  # noqa: RUF075  see above
             cursor.execute("COMMIT")
 
-    def __del__(self) -> None:
-        if self._owner == os.getpid():
-            self._drop()
-        else:
-            _left_to_parents.append(self._held)
-
     def close(self) -> None:
         """Close what is held; the next transaction opens anew."""
         with self._exclusively():
-            self._drop()
+            self._held.drop()
 
     def _on_held(self, begin: Callable[[Any], None]) -> Generator[Any]:
         cursor = self._begun(begin)
@@ -106,13 +102,15 @@ class Connections:
             self._roll_back(cursor)  # refused by our own rules: the connection is sound
             raise
         except BaseException:
-            self._drop()
+            self._held.drop()
             raise
 
     @contextmanager
     def _exclusively(self) -> Generator[None]:
-        if self._owner != os.getpid():
-            self._leave_to_parent()
+        if self._held.is_inherited:
+            # The lock may have been taken by a thread that the fork left behind.
+            self._held.leave_to_parent()
+            self._turn = threading.Lock()
         if not self._turn.acquire(timeout=busy_s()):
             raise LedgerBusy("the ledger's connection is in use by another thread")
         try:
@@ -120,35 +118,49 @@ class Connections:
         finally:
             self._turn.release()
 
-    def _leave_to_parent(self) -> None:
-        # A connection inherited through a fork is the parent's: not used, and not closed either, not even
-        # by the garbage collector. The lock may have been taken by a thread that the fork left behind.
-        _left_to_parents.append(self._held)
-        self._held, self._owner, self._turn = None, os.getpid(), threading.Lock()
-
     def _begun(self, begin: Callable[[Any], None]) -> Any:
-        if self._held is not None:
+        if self._held.connection is not None:
             try:
-                return _begun(self._held, begin)
+                return _begun(self._held.connection, begin)
             except self._lost:
-                self._drop()
-        self._held = self._open_one()
+                self._held.drop()
+        self._held.connection = self._open_one()
         try:
-            return _begun(self._held, begin)
+            return _begun(self._held.connection, begin)
         except self._lost:
-            self._drop()
+            self._held.drop()
             raise
 
     def _roll_back(self, cursor: Any) -> None:
         try:
             cursor.execute("ROLLBACK")
         except Exception:  # noqa: BLE001  whatever it is, what the block raised says more
-            self._drop()
+            self._held.drop()
 
-    def _drop(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            held.close()
+
+class _Held:
+    """The connection that a process keeps; one inherited through a fork is the parent's."""
+
+    def __init__(self) -> None:
+        self.connection: Any = None
+        self._owner = os.getpid()
+
+    @property
+    def is_inherited(self) -> bool:
+        return self._owner != os.getpid()
+
+    def leave_to_parent(self) -> None:
+        """Forget it, neither used nor closed, not even by the garbage collector."""
+        _left_to_parents.append(self.connection)
+        self.connection, self._owner = None, os.getpid()
+
+    def drop(self) -> None:
+        """Close it, when it is ours."""
+        if self.is_inherited:
+            self.leave_to_parent()
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
 
 
 def _begun(connection: Any, begin: Callable[[Any], None]) -> Any:

@@ -102,6 +102,7 @@ class LedgerControl:
         self, database: Database, terms: Terms, *, on_call: Callable[[CallRecord], None] | None = None
     ) -> None:
         self._terms = terms
+        self._database = database
         self._budget = LedgerBudget(database)
         self._breaker = LedgerBreaker(database, terms.breaker)
         self._rate = LedgerRate(database, terms.rate)
@@ -154,6 +155,13 @@ class LedgerControl:
         elif isinstance(error, ModelUnavailable) or waited_s >= self._terms.patience_s:
             await self._quietly(self._breaker.failed, self._terms.endpoint)
         self._record(ticket, type(error).__name__, Usage(), None)
+
+    async def aclose(self) -> None:
+        """Close the ledger's connection and the running loop's thread; the next call opens them anew."""
+        await self._do(self._database.close)
+        thread = self._threads.pop(asyncio.get_running_loop(), None)
+        if thread:
+            thread.shutdown(wait=False)
 
     async def _reserve(self, worst: Usage) -> Reservation | None:
         terms = self._terms

@@ -119,7 +119,7 @@ def test_a_forgotten_connection_is_closed(store):
     """Models are made and dropped; their connections are not left open."""
     database = store.open(hold=True)
     database.prepare(TABLE)
-    connection = database._connections._held
+    connection = database._connections._held.connection
     del database
     gc.collect()
     with pytest.raises(Exception, match="closed"):
@@ -149,7 +149,7 @@ def test_a_connection_killed_while_idle_is_replaced(held, postgres):
 def test_a_connection_closed_under_us_is_replaced(held):
     """Whoever did it."""
     insert(held)
-    held._connections._held.close()
+    held._connections._held.connection.close()
     insert(held)
     assert count(held) == 2
 
