@@ -9,6 +9,7 @@ the detectors share (:class:`.Reading`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from airflow_agent_provider.governance.reading import Reading, readings
 from airflow_agent_provider.governance.tables import under_headers
 
 MAX_ROUNDS = 4
+CROWDED = re.compile(r"\+?\d(?:[ ().-]{0,2}\d){6,}")
 DEFAULT_REGIONS = ("US", "GB", "DE", "FR")
 
 
@@ -48,7 +50,9 @@ class Scanner:
         Find everything, in order of place; findings may overlap.
 
         Two values may stand so close that one hides the other (``...@example.org4111 1111``):
-        what was found is blanked and the rest looked through again.
+        what was found is blanked and the rest looked through again. Where more values stand
+        so close than there are rounds, whatever digits are left there count as a phone number:
+        a bound on the work must not be a way out.
         """
         found: set[Finding] = set()
         for _ in range(MAX_ROUNDS):
@@ -57,6 +61,8 @@ class Scanner:
                 break
             found |= new
             text = _blanked(text, new)
+        else:
+            found |= {Finding(*run.span(), "phone", "phone:crowded") for run in CROWDED.finditer(text)}
         return tuple(sorted(found, key=lambda one: (one.start, one.end, one.detector)))
 
     def _find_once(self, text: str) -> set[Finding]:

@@ -249,7 +249,7 @@ class LLMHook(BaseHook):
         from airflow_agent_provider.hooks.llm_connection import read_connection
         from airflow_agent_provider.hooks.llm_extras import read_extras
         from airflow_agent_provider.hooks.llm_terms import read_cache_ttl_s, read_terms
-        from airflow_agent_provider.hooks.metrics import count_call
+        from airflow_agent_provider.hooks.metrics import count_call, gauge_balance, gauge_health
         from airflow_agent_provider.ledger.cache import CachedModel, LedgerCache
         from airflow_agent_provider.ledger.control import LedgerControl
 
@@ -259,7 +259,10 @@ class LLMHook(BaseHook):
         if once and "max_retries" not in read_extras(connection.extra, endpoint.name):
             endpoint = dataclasses.replace(endpoint, max_retries=0)
         terms = read_terms(connection, endpoint, self.budgets, self.spender)
-        model = HttpModel(wire, endpoint, control=LedgerControl(ledger, terms, on_call=count_call))
+        control = LedgerControl(
+            ledger, terms, on_call=count_call, on_balance=gauge_balance, on_health=gauge_health
+        )
+        model = HttpModel(wire, endpoint, control=control)
         ttl_s = read_cache_ttl_s(connection, endpoint, wire)
         if ttl_s is None:
             return model, terms

@@ -80,14 +80,15 @@ class LedgerBreaker:
                 retry_after_s=max(wait_s, 0.0),
             )
 
-    def succeeded(self, endpoint: str) -> None:
-        """Note an answer: the circuit is closed."""
-        if self.health(endpoint) != Health():
-            self._change(endpoint, lambda _, health: (True, succeeded(health)))
+    def succeeded(self, endpoint: str) -> Health | None:
+        """Note an answer: the circuit is closed. Gives the new health, None when it was the best before."""
+        if self.health(endpoint) == Health():
+            return None
+        return self._change(endpoint, lambda _, health: (True, succeeded(health)))[1]
 
-    def failed(self, endpoint: str) -> None:
-        """Note a call that was not answered."""
-        self._change(endpoint, lambda now, health: (True, failed(health, self._rule, now)))
+    def failed(self, endpoint: str) -> Health:
+        """Note a call that was not answered, and give the new health."""
+        return self._change(endpoint, lambda now, health: (True, failed(health, self._rule, now)))[1]
 
     def health(self, endpoint: str) -> Health:
         """Show what is known of an endpoint."""

@@ -98,6 +98,7 @@ _SETTLE = """
         spent_tokens = spent_tokens + :spent_tokens, reserved_tokens = reserved_tokens - :held_tokens,
         requests = requests - :returned, unpriced_requests = unpriced_requests - :unpriced, updated_at = :now
     WHERE account = :account
+    RETURNING *
 """
 _BALANCE = "SELECT * FROM agent_budget WHERE account = :account"
 _BALANCES = "SELECT * FROM agent_budget ORDER BY account"
@@ -177,9 +178,13 @@ class LedgerBudget:
                 self._hold(statements, one, held)
         return held
 
-    def settle(self, held: Reservation, micros: int | None, usage: Usage) -> None:
-        """Put what a call did cost in the place of what was held."""
-        self._close(held, micros or 0, usage.total_tokens, returned=False)
+    def settle(self, held: Reservation, micros: int | None, usage: Usage) -> dict[str, Balance]:
+        """
+        Put what a call did cost in the place of what was held.
+
+        :return: what its accounts show now, by their keys.
+        """
+        return self._close(held, micros or 0, usage.total_tokens, returned=False)
 
     def release(self, held: Reservation) -> None:
         """Give back what was held for a call that surely cost nothing."""
@@ -209,7 +214,8 @@ class LedgerBudget:
         note = {"id": held.id, "account": one.key, "micros": micros, "tokens": held.tokens}
         statements.execute(_NOTE, {**note, "expires_at": now + self._hold_s})
 
-    def _close(self, held: Reservation, micros: int, tokens: int, *, returned: bool) -> None:
+    def _close(self, held: Reservation, micros: int, tokens: int, *, returned: bool) -> dict[str, Balance]:
+        balances = {}
         with self._database.write() as statements:
             for one in held.accounts:
                 _lock(statements, one, self._clock())
@@ -217,7 +223,7 @@ class LedgerBudget:
                 # It expired and was booked at its worst case: correct the spend, nothing is held any more.
                 expired = not found
                 worst_micros, worst_tokens = held.micros or 0, held.tokens
-                statements.execute(
+                [row] = statements.execute(
                     _SETTLE,
                     {
                         "account": one.key,
@@ -230,6 +236,8 @@ class LedgerBudget:
                         "unpriced": int(returned and held.micros is None),
                     },
                 )
+                balances[one.key] = _balance(row)
+        return balances
 
 
 def _lock(statements: Statements, one: Account, now: float) -> None:

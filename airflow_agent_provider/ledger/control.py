@@ -43,11 +43,11 @@ from airflow_agent_provider.exceptions import (
     SourceUnavailable,
 )
 from airflow_agent_provider.ledger.breaker import LedgerBreaker
-from airflow_agent_provider.ledger.budget import LedgerBudget, Reservation
+from airflow_agent_provider.ledger.budget import Balance, LedgerBudget, Reservation
 from airflow_agent_provider.ledger.connections import LedgerBusy, hurried
 from airflow_agent_provider.ledger.database import Database
 from airflow_agent_provider.ledger.rate import LedgerRate
-from airflow_agent_provider.routing.breaker import BreakerRule
+from airflow_agent_provider.routing.breaker import BreakerRule, Health
 from airflow_agent_provider.routing.budget import Account, worst_case
 from airflow_agent_provider.routing.price import Price
 from airflow_agent_provider.routing.rate import RateRule
@@ -96,10 +96,18 @@ class LedgerControl:
 
     :param database: best one that holds its connection.
     :param on_call: told of every try that ended; for metrics.
+    :param on_balance: told what an account shows after a call was settled, by its key.
+    :param on_health: told of an endpoint whose health changed.
     """
 
     def __init__(
-        self, database: Database, terms: Terms, *, on_call: Callable[[CallRecord], None] | None = None
+        self,
+        database: Database,
+        terms: Terms,
+        *,
+        on_call: Callable[[CallRecord], None] | None = None,
+        on_balance: Callable[[str, Balance], None] | None = None,
+        on_health: Callable[[str, Health], None] | None = None,
     ) -> None:
         self._terms = terms
         self._database = database
@@ -110,6 +118,8 @@ class LedgerControl:
         # One for each loop: its connection serves one at a time, and a fork inherits no thread.
         self._threads: WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPoolExecutor] = WeakKeyDictionary()
         self._on_call = on_call
+        self._on_balance = on_balance
+        self._on_health = on_health
         self._prepared = False
 
     async def admit(self, call: CallModel) -> Ticket:
@@ -153,7 +163,7 @@ class LedgerControl:
         elif isinstance(error, RequestRejected):
             await self._healthy()
         elif isinstance(error, ModelUnavailable) or waited_s >= self._terms.patience_s:
-            await self._quietly(self._breaker.failed, self._terms.endpoint)
+            self._tell_health(await self._quietly(self._breaker.failed, self._terms.endpoint))
         self._record(ticket, type(error).__name__, Usage(), None)
 
     async def aclose(self) -> None:
@@ -207,27 +217,31 @@ class LedgerControl:
                 held.micros,
             )
         spent = held.micros if micros is None else micros
-        await self._kept(self._budget.settle, held, spent, usage or Usage(held.tokens, 0))
+        balances = await self._kept(self._budget.settle, held, spent, usage or Usage(held.tokens, 0))
+        for key, balance in (balances or {}).items():
+            self._tell(self._on_balance, key, balance)
 
     async def _release(self, held: Reservation | None) -> None:
         if held:
             await self._kept(self._budget.release, held)
 
-    async def _kept(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    async def _kept(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         try:
-            await self._do(partial(function, *args, **kwargs))
+            return await self._do(partial(function, *args, **kwargs))
         except (SourceUnavailable, ConfigurationError) as error:
             log.warning("%s: a call's worst case stays reserved: %s", self._terms.endpoint, error)
+        return None
 
     async def _healthy(self) -> None:
-        await self._quietly(self._breaker.succeeded, self._terms.endpoint)
+        self._tell_health(await self._quietly(self._breaker.succeeded, self._terms.endpoint))
 
-    async def _quietly(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    async def _quietly(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         try:
             await self._prepare()  # there may have been no ledger when the call was admitted
-            await self._do(partial(function, *args, **kwargs))
+            return await self._do(partial(function, *args, **kwargs))
         except (SourceUnavailable, ConfigurationError) as error:
             log.warning("breaker and rate limit are not kept: %s", error)
+        return None
 
     async def _do(self, function: Callable[[], T], *, undo: Callable[[T], object] | None = None) -> T:
         """
@@ -259,12 +273,19 @@ class LedgerControl:
         return thread
 
     def _record(self, ticket: Ticket, outcome: str, usage: Usage, cost: int | None) -> None:
-        if self._on_call is None:
-            return
         seconds = time.monotonic() - ticket.started_at
-        record = CallRecord(self._terms.endpoint, self._terms.model, outcome, usage, cost, seconds)
+        terms = self._terms
+        self._tell(self._on_call, CallRecord(terms.endpoint, terms.model, outcome, usage, cost, seconds))
+
+    def _tell_health(self, health: Health | None) -> None:
+        if health is not None:
+            self._tell(self._on_health, self._terms.endpoint, health)
+
+    def _tell(self, listener: Callable[P, object] | None, *args: P.args, **kwargs: P.kwargs) -> None:
+        if listener is None:
+            return
         try:
-            self._on_call(record)
+            listener(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  no answer is lost because it could not be counted
             log.warning("%s: a call was not counted (%s)", self._terms.endpoint, type(error).__name__)
 

@@ -222,3 +222,12 @@ def test_hostile_repetition_is_gone_through(unit):
     text = (unit * 50_000)[:50_000]
     scanner = Scanner(declared=["Zoë Müller", *(f"Zoë {number}" for number in range(1_000))])
     assert all(0 <= one.start < one.end <= len(text) for one in scanner.find(text))
+
+
+def test_many_values_without_a_space_between_them_are_all_found():
+    """More than there are rounds of looking again."""
+    text = "mia.okafor@example.org4111 1111 1111 1111" + "+1 415 555 2671" * 20
+    covered = [False] * len(text)
+    for finding in Scanner().find(text):
+        covered[finding.start : finding.end] = [True] * (finding.end - finding.start)
+    assert all(hidden for hidden, character in zip(covered, text, strict=True) if character.isdigit())
