@@ -56,10 +56,11 @@ from faults import Asked, fault  # noqa: E402
 from faulty_server import answer, read_request  # noqa: E402
 
 KEY = "sk-benchmark-0123456789abcdef"
-TIMEOUT_S = 0.8
+TIMEOUT_S = 1.0
+LINE_S = 5.0  # nobody waits longer for a line
 SLACK_S = 3.0
 GIVE_UP_S = 30.0
-WORKERS = 32
+WORKERS = 24
 MAX_BODY_BYTES = 20_000
 #: anyio and httpcore drop a connection whose making is cancelled rather than close it; Python closes it then.
 #: Sockets that are still open at the end are looked for apart.
@@ -157,7 +158,8 @@ class FaultyServer:
                 self.tries[name] += 1
                 kind, line = Case(self._seed, _number(name)).line(self.tries[name], self.elsewhere)
                 self.kinds[kind] += 1
-                await answer(line, writer)
+                async with asyncio.timeout(LINE_S):
+                    await answer(line, writer)
 
     async def steal(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.stolen += 1

@@ -97,7 +97,7 @@ async def serving(*script):
 async def drip(writer):
     """One byte at a time, for ever."""
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
-    while True:
+    while not writer.is_closing():
         writer.write(b" ")
         await writer.drain()
         await asyncio.sleep(0.01)
@@ -106,15 +106,16 @@ async def drip(writer):
 async def endless(writer):
     """A chunked body without end, as fast as it goes."""
     writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
-    while True:
+    while not writer.is_closing():
         writer.write(b"1000\r\n" + b" " * 4096 + b"\r\n")
         await writer.drain()
+        await asyncio.sleep(0)  # over TLS, drain() alone lets nobody else run
 
 
 async def endless_head(writer):
     """Headers without end."""
     writer.write(b"HTTP/1.1 200 OK\r\n")
-    while True:
+    while not writer.is_closing():
         writer.write(b"x-more: " + b"a" * 1000 + b"\r\n")
         await writer.drain()
         await asyncio.sleep(0)

@@ -77,5 +77,9 @@ def count_clearance(record: AuditRecord) -> None:
     """Count a call that the policy decided on, and log its audit record; neither holds content."""
     from airflow.sdk.observability import stats
 
-    stats.incr("agent_provider.clearances", tags={"connection": record.connection, "status": record.status})
     log.info("audit: %s", json.dumps(record.to_json(), sort_keys=True))
+    try:
+        tags = {"connection": record.connection, "status": record.status}
+        stats.incr("agent_provider.clearances", tags=tags)
+    except Exception as error:  # noqa: BLE001  no call is lost because it could not be counted
+        log.warning("a clearance was not counted (%s)", type(error).__name__)
