@@ -38,6 +38,7 @@ def get_provider_info() -> dict[str, object]:
         ],
         "hooks": [{"integration-name": INTEGRATION, "python-modules": ["airflow_agent_provider.hooks.llm"]}],
         "connection-types": [_llm_connection()],
+        "cli": ["airflow_agent_provider.cli.get_cli_commands"],
         "config": {"agent_provider": _settings()},
     }
 

@@ -57,6 +57,15 @@ def test_every_module_can_be_imported(module):
     import_module(module)
 
 
+@pytest.mark.parametrize("path", INFO["cli"])
+def test_every_command_function_can_be_imported(path):
+    """It gives commands that Airflow's parser takes."""
+    module, _, name = path.rpartition(".")
+    (group,) = getattr(import_module(module), name)()
+    assert group.name == "agent-provider"
+    assert all(command.help and callable(command.func) for command in group.subcommands)
+
+
 def test_every_part_belongs_to_a_declared_integration():
     """The schema only says so in words."""
     names = {integration["integration-name"] for integration in INFO["integrations"]}
