@@ -6,10 +6,12 @@ that only the client's CPU is counted. Both sides are async, ask one call after
 another on one kept-alive connection, send the same JSON and parse the same
 reply; rounds alternate, and the medians are compared.
 
-    python benchmarks/call_overhead.py [--calls N] [--rounds N]
+    python benchmarks/call_overhead.py [--calls N] [--rounds N] [--peers]
 
 The last line is ``{"ours_cpu_ms", "httpx_cpu_ms", "ratio"}``; the aim is a ratio
-of at most 2.
+of at most 2. ``--peers`` adds other clients, each installed in an environment of its
+own, against the same server: ``"peers": {name: {"cpu_ms", "ratio"}}``, the ratio to raw
+httpx.
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ import json
 import multiprocessing
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+import venv
 from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 SYSTEM = "You explain failed data quality checks. Cite the metric that each claim rests on. " * 4
 QUESTION = "departure delay is missing in 51 of 100 rows, against 3 in the weeks before. " * 8
@@ -49,6 +54,10 @@ REPLY = {
         "completion_tokens_details": {"reasoning_tokens": 0},
     },
 }
+
+
+# What each peer's script needs.
+PEERS = {"openai_client": ["openai"], "pydantic_ai_agent": ["pydantic-ai-slim[openai]"]}
 
 
 class ChatServer(asyncio.Protocol):
@@ -149,6 +158,26 @@ def measure(calls: int, rounds: int, base_url: str) -> dict[str, float]:
     }
 
 
+def measure_peers(calls: int, rounds: int, base_url: str, httpx_ms: float) -> dict[str, dict[str, float]]:
+    """Install each peer apart and give its medians."""
+    figures = {}
+    for name, packages in PEERS.items():
+        with tempfile.TemporaryDirectory(prefix=f"peer-{name}-") as home:
+            print(f"installing {', '.join(packages)} ...", file=sys.stderr)
+            venv.create(home, with_pip=True)
+            python = str(Path(home, "bin", "python"))
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+            script = str(Path(__file__).parent / "peers" / f"{name}.py")
+            command = [python, script, base_url, KEY, str(calls), SYSTEM, QUESTION]
+            runs = [
+                float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                for _ in range(rounds)
+            ]
+        cpu_ms = statistics.median(runs)
+        figures[name] = {"cpu_ms": round(cpu_ms, 4), "ratio": round(cpu_ms / httpx_ms, 3)}
+    return figures
+
+
 def main() -> None:
     """Start the server, measure, print."""
     parser = argparse.ArgumentParser(
@@ -156,6 +185,7 @@ def main() -> None:
     )
     parser.add_argument("--calls", type=int, default=1000, help="calls per round (default 1000)")
     parser.add_argument("--rounds", type=int, default=7, help="rounds (default 7)")
+    parser.add_argument("--peers", action="store_true", help="measure other clients too; installs them")
     options = parser.parse_args()
     receive, ready = multiprocessing.Pipe(duplex=False)
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(ready,), daemon=True)
@@ -172,7 +202,10 @@ def main() -> None:
                 "password": KEY,
                 "extra": {"model": "benchmark"},
             })
-            figures = measure(options.calls, options.rounds, base_url)
+            figures: dict[str, object] = {**measure(options.calls, options.rounds, base_url)}
+            if options.peers:
+                httpx_ms = float(str(figures["httpx_cpu_ms"]))
+                figures["peers"] = measure_peers(options.calls, options.rounds, base_url, httpx_ms)
     finally:
         server.terminate()
         server.join()

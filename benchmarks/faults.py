@@ -260,6 +260,8 @@ def fields(case: Case, ports: dict[str, int], place: str) -> dict[str, Any]:
         "read_timeout_s": 0.5,
         "max_retries": dice.choice((0, 0, 1, 2)),
         "max_body_bytes": MAX_BODY_BYTES,
+        # Mostly out of the way: who is known to be down is not asked.
+        "breaker_failures": dice.choice((3, 1000, 1000, 1000)),
         "input_usd_per_mtok": 1,
         "output_usd_per_mtok": 2,
         **signed,
