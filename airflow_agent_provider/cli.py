@@ -103,18 +103,12 @@ def _balance_row(key: str, balance: Balance) -> dict[str, Any]:
 
 
 def _health_row(name: str, health: Health, disabled_by: str | None) -> dict[str, Any]:
-    from airflow_agent_provider.routing.breaker import BreakerRule, retry_at
-
-    def moment(seconds: float) -> str:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-    is_down = not health.is_closed
+    opened = None if health.opened_at is None else datetime.fromtimestamp(health.opened_at, UTC)
     return {
         "connection": name,
-        "state": "disabled" if disabled_by else "down" if is_down else "up",
-        "failures": health.failures,
-        "down_since": moment(health.opened_at) if health.opened_at else "",
-        "next_try": moment(retry_at(health, BreakerRule())) if is_down else "",
+        "state": "disabled" if disabled_by else "up" if health.is_closed else "down",
+        "failures_in_a_row": health.failures,
+        "last_opened": opened.isoformat(timespec="seconds") if opened else "",
         "disabled_by": disabled_by or "",
     }
 

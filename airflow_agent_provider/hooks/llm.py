@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from airflow_agent_provider.ledger.control import Terms
     from airflow_agent_provider.ledger.database import Database
     from airflow_agent_provider.routing.budget import Budget, Spender
+    from airflow_agent_provider.routing.estimate import Estimate
 
     AnyModel: TypeAlias = PrivateModel | RoutedModel
 
@@ -149,6 +150,26 @@ class LLMHook(BaseHook):
         messages = (Message("system", system),) if system else ()
         call = CallModel((*messages, Message("user", text)), max_tokens=max_tokens or DEFAULT_MAX_TOKENS)
         return self.answer(call)
+
+    def estimate(self, calls: Sequence[CallModel], *, answer_share: float = 0.5) -> Estimate:
+        """
+        Tell what calls will cost before they are made; nothing is sent.
+
+        Of several connections, the worst is that of the dearest and the expected that of the first.
+        A call that is tried again, or asked of the next connection, may cost more than once.
+
+        :param answer_share: how much of what an answer may have it is expected to use, from 0 to 1.
+        :return: dollars are None when a model's price is not known, of a route already when one is not.
+        :raises ConfigurationError: as :meth:`get_model`.
+        """
+        from airflow_agent_provider.hooks.llm_route import leaves
+        from airflow_agent_provider.routing.estimate import dearest, estimate
+
+        ledger = self._ledger()
+        terms = [self._connect(ledger, leaf.connection)[1] for leaf in leaves(self._read())]
+        return dearest([
+            estimate(calls, one.price, max_tokens=one.max_tokens, answer_share=answer_share) for one in terms
+        ])
 
     def test_connection(self) -> tuple[bool, str]:
         """

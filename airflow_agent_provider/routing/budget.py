@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, get_args
@@ -119,6 +118,14 @@ def worst_case(call: CallModel, *, max_tokens: int | None = None) -> Usage:
 
     :param max_tokens: the connection's own cap on answers, when it is lower.
     """
+    framing = FRAMING_TOKENS * (len(call.messages) + len(call.tools) + 1)
+    framing += TOOLS_TOKENS if call.tools or call.schema else 0
+    output = call.max_tokens if max_tokens is None else min(call.max_tokens, max_tokens)
+    return Usage(prompt_bytes(call) + framing, output)
+
+
+def prompt_bytes(call: CallModel) -> int:
+    """Give the UTF-8 length of all that a call sends: messages, tools and answer schema."""
     parts: list[str] = [json.dumps(call.schema)] if call.schema else []
     for message in call.messages:
         parts.append(message.content)
@@ -126,11 +133,4 @@ def worst_case(call: CallModel, *, max_tokens: int | None = None) -> Usage:
             json.dumps(request.arguments) + request.name + request.raw for request in message.tool_requests
         ]
     parts += [spec.name + spec.description + json.dumps(spec.parameters) for spec in call.tools]
-    framing = FRAMING_TOKENS * (len(call.messages) + len(call.tools) + 1)
-    framing += TOOLS_TOKENS if call.tools or call.schema else 0
-    output = call.max_tokens if max_tokens is None else min(call.max_tokens, max_tokens)
-    return Usage(_byte_count(parts) + framing, output)
-
-
-def _byte_count(parts: Sequence[str]) -> int:
     return sum(len(part.encode("utf-8", "surrogatepass")) for part in parts)

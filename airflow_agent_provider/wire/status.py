@@ -43,6 +43,8 @@ REDIRECTION = range(300, 400)
 SERVER_ERROR = range(500, 600)
 TOO_MANY_REQUESTS = 429
 TRANSIENT = frozenset({408, 409, 424, 425, TOO_MANY_REQUESTS})
+#: Said by a gateway that waited for an answer: the model behind it may have given one, and billed it.
+GAVE_UP = frozenset({408, 502, 504, 524, 598, 599})
 ADVICE = {
     400: "the request or one of its parameters is not accepted by this model",
     401: "the API key is missing or wrong: check the connection's password",
@@ -129,7 +131,7 @@ def _error(response: WireResponse, secrets: tuple[str, ...]) -> AgentProviderErr
         if status == TOO_MANY_REQUESTS or wait_s is not None:
             asked = "" if wait_s is None else f", retry after {wait_s:g} s"
             return RateLimited(f"HTTP {status}: asked to slow down{asked}{told}", retry_after_s=wait_s)
-        return ModelUnavailable(f"HTTP {status}: no answer this time{told}", maybe_billed=False)
+        return ModelUnavailable(f"HTTP {status}: no answer this time{told}", maybe_billed=status in GAVE_UP)
     advice = ADVICE.get(status, "the request was refused")
     return RequestRejected(f"HTTP {status}: {advice}{told}", status=status)
 

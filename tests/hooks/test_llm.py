@@ -151,6 +151,20 @@ def test_importing_the_hook_leaves_httpx_alone():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_an_estimate_is_made_before_anything_is_sent(chat_server, connect):
+    """By the connection's own price and cap; what has no price has no dollars."""
+    extra = {"model": "small-1", "max_tokens": 100, "input_usd_per_mtok": 1, "output_usd_per_mtok": 2}
+    connect(host=chat_server.base_url, extra=extra)
+    connect("unpriced", host=chat_server.base_url, extra={"model": "small-1"})
+    told = LLMHook().estimate([ASK, ASK], answer_share=0.5)
+    assert (told.calls, told.expected) == (2, Usage(8, 100))
+    assert told.expected_usd == pytest.approx(208e-6)
+    assert told.worst_usd > told.expected_usd
+    assert LLMHook("unpriced").estimate([ASK]).worst_usd is None
+    assert LLMHook(["llm_default", "unpriced"]).estimate([ASK, ASK]).expected_usd == told.expected_usd
+    assert chat_server.requests == []
+
+
 # The form's test button
 
 

@@ -9,6 +9,7 @@ from airflow_agent_provider.core.effects import CallModel
 from airflow_agent_provider.core.messages import Message
 from airflow_agent_provider.exceptions import ModelUnavailable, RateLimited, RequestRejected, TransientError
 from airflow_agent_provider.wire.status import require_success, retry_after_s, server_message
+from airflow_agent_provider.wire.wire import WireResponse
 
 KEY = "sk-secret-123"
 ASK = CallModel((Message("user", "hi"),))
@@ -159,3 +160,19 @@ def test_advice_comes_with_common_refusals(response):
     for status, advice in {401: "password", 404: "base URL", 307: "base URL"}.items():
         with pytest.raises(RequestRejected, match=advice):
             require_success(response({}, status=status))
+
+
+@pytest.mark.parametrize(
+    ("status", "maybe_billed"), [(500, False), (503, False), (529, False), (502, True), (504, True)]
+)
+def test_a_gateway_that_gave_up_leaves_the_bill_open(status, maybe_billed):
+    """The model behind it may have answered; a server that failed itself did not."""
+    with pytest.raises(ModelUnavailable) as caught:
+        require_success(WireResponse(status, {}, b""))
+    assert caught.value.maybe_billed is maybe_billed
+
+
+def test_a_key_hidden_between_invisible_signs_is_struck():
+    """UTF-16 has a NUL between any two letters, a prankster a zero-width space."""
+    for body in ("bad key sk-secret-123".encode("utf-16"), "bad key sk-\u200bsecret\u2060-123".encode()):
+        assert server_message(body, ("sk-secret-123",)) == "bad key [key]"
